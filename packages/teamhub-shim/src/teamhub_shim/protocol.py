@@ -1,0 +1,178 @@
+"""What a gateway and a shim say to each other: the one place that knows the frames.
+
+A *link* is a ZeroMQ DEALER (gateway) connected to the shim's ROUTER, encrypted with CurveZMQ;
+the shim accepts the gateway's public key alone. A message is a list of frames; the first names
+its kind. A Jupyter message travels as its five parts (header, parent header, metadata, content,
+buffers) without signature: the signature is between shim and kernel.
+
+gateway to shim::
+
+    hello  JSON {}                                   opens the link; answered with `state`
+    send   channel, msg_id, header, parent, metadata, content, *buffers
+           for the kernel; a msg_id that was sent before is not sent again
+    call   call_id, method, JSON arguments           answered with `return`
+    ping   payload                                   answered with `pong`
+
+shim to gateway::
+
+    message  number (8 bytes, big endian), session, channel, header, parent, metadata, content,
+             *buffers
+             number: the position in the journal, from 1, never reused while the shim lives.
+             session: empty for what happens now, to all attached sessions of this link; else
+             a replay for that session alone
+    state    JSON State
+    detached session                                 another link attached that session
+    return   call_id, JSON {"result": …} or {"error": "one line"}
+    pong     payload
+
+Methods of `call` (arguments; result):
+
+`sync` ({}; {})
+    Answered when everything sent before on this link has been handed to the kernel's sockets.
+`attach` ({"session": str}; {"resumed": bool, "replayed": int, "missed": int})
+    Messages for this session go to this link from now on. A session that the shim has seen
+    before first gets, as replays, what came after the last message sent to it; `missed` counts
+    those that no longer fit the journal. A session never seen starts with what comes next.
+`detach` ({"session": str}; {})
+    The session's place is kept, so that a later `attach` goes on there.
+`interrupt` ({}; {})
+    By signal or by `interrupt_request`, as the kernelspec says. Busy or not, it is an answer.
+`restart` ({}; {"pid": int})
+    A new kernel process in place: same shim, same port, same session places, fresh namespace.
+    Answered when the new one is ready; an error says why not.
+
+Kernel states, as Jupyter names them: `starting`, `idle`, `busy`, `restarting`,
+`autorestarting`, `dead`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+HELLO = b"hello"
+SEND = b"send"
+CALL = b"call"
+PING = b"ping"
+MESSAGE = b"message"
+STATE = b"state"
+DETACHED = b"detached"
+RETURN = b"return"
+PONG = b"pong"
+
+CHANNELS = ("shell", "control", "stdin", "iopub")
+
+SPEC_VARIABLE = "TEAMHUB_SHIM_SPEC"
+SECRET_KEY_VARIABLE = "TEAMHUB_SHIM_SECRET_KEY"  # noqa: S105  the name of a variable
+ADDRESS_FILE_VARIABLE = "TEAMHUB_ADDRESS_FILE"
+WAKE_SOCKET_VARIABLE = "TEAMHUB_WAKE_SOCKET"
+RUNTIME_DIR_VARIABLE = "TEAMHUB_RUNTIME_DIR"
+
+EXIT_MARKER = "teamhub-shim-exit: "
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a shim is told at its start, as JSON in the variable `TEAMHUB_SHIM_SPEC`.
+
+    Attributes:
+        kernel_id: for log lines and the kernel's own environment.
+        argv: the kernelspec's command; `{connection_file}` and `{resource_dir}` are filled in.
+        env: added to the kernel's environment (never to the shim's).
+        working_dir: where the kernel starts; the home directory where that does not exist.
+        interrupt_mode: "signal" or "message".
+        gateway_key: the Z85 public key of the gateway, the only one accepted.
+        host: the address to listen on.
+        port: the port to listen on; 0: any free one, announced in the address file.
+        start_timeout_seconds: how long a kernel may take to answer for the first time.
+        stop_timeout_seconds: how long it may take to end when asked to.
+        journal_bytes: how much of what the kernel has sent is kept.
+    """
+
+    kernel_id: str
+    argv: Sequence[str]
+    gateway_key: str
+    env: dict[str, str] = field(default_factory=dict)
+    working_dir: str = ""
+    resource_dir: str = ""
+    interrupt_mode: str = "signal"
+    host: str = "127.0.0.1"
+    port: int = 0
+    start_timeout_seconds: float = 60
+    stop_timeout_seconds: float = 5
+    journal_bytes: int = 64 * 1024**2
+
+    def to_json(self) -> str:
+        """Return the JSON text from which `from_json` makes an equal spec."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Spec:
+        """Return the spec in a JSON text. Raises ValueError or TypeError on anything else."""
+        value = json.loads(text)
+        return cls(**{**value, "argv": tuple(value["argv"])})
+
+
+@dataclass(frozen=True)
+class State:
+    """What a shim reports of its kernel.
+
+    Attributes:
+        execution_state: a kernel state as Jupyter names it.
+        last_activity: seconds since the epoch, of the last message from or to the kernel.
+        pid: the kernel's process id where the shim runs.
+        restarts: how many kernel processes came before this one.
+        kernel_info: the content of the kernel's own `kernel_info_reply`, once it has sent one.
+    """
+
+    execution_state: str
+    last_activity: float
+    pid: int | None = None
+    restarts: int = 0
+    kernel_info: dict[str, Any] | None = None
+
+    def to_json(self) -> bytes:
+        """Return JSON from which `from_json` makes an equal state."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> State:
+        """Return the state in a JSON text. Raises ValueError or TypeError on anything else."""
+        return cls(**json.loads(data))
+
+
+@dataclass(frozen=True)
+class Exit:
+    """Why a shim ended, printed as its last line: `EXIT_MARKER` and this as JSON.
+
+    So every engine that can show a log can say why, and nothing need be fetched from a file.
+
+    Attributes:
+        reason: "asked", "command-not-found", "exited-at-start", "start-timeout", "exited",
+            "killed" or "out-of-memory".
+        detail: one line for a person, such as "the kernel exited with code 3 before it answered".
+        exit_code: the kernel's; negative for a signal; None where it never ran.
+        log_tail: the last lines that the kernel wrote to stdout and stderr.
+    """
+
+    reason: str
+    detail: str
+    exit_code: int | None = None
+    log_tail: str = ""
+
+    def to_line(self) -> str:
+        """Return the line to print, without its end."""
+        return EXIT_MARKER + json.dumps(asdict(self))
+
+    @classmethod
+    def find(cls, log: str) -> Exit | None:
+        """Return what the last marked line of a log says, None where no line is marked."""
+        for line in reversed(log.splitlines()):
+            if line.startswith(EXIT_MARKER):
+                try:
+                    return cls(**json.loads(line.removeprefix(EXIT_MARKER)))
+                except (ValueError, TypeError):
+                    return None
+        return None
