@@ -1,0 +1,107 @@
+"""The connection to the database: transactions, and what each dialect needs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.exc import DatabaseError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from teamhub.errors import StoreError
+from teamhub.store.wake import Wake
+
+BUSY_TIMEOUT_SECONDS = 15
+
+
+def now() -> datetime:
+    """Return the present moment, in UTC."""
+    return datetime.now(UTC)
+
+
+class Database:
+    """Short transactions on one database.
+
+    Args:
+        url: SQLAlchemy URL with an asynchronous driver.
+        wake: whom to tell of changes.
+    """
+
+    def __init__(self, url: str, wake: Wake) -> None:
+        self.url = url
+        self.wake = wake
+        self.engine = _create(url)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection on which every statement sees what is committed."""
+        with _told(self.url):
+            async with self.engine.connect() as connection:
+                yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @asynccontextmanager
+    async def writing(self, *, notify: bool = True) -> AsyncIterator[AsyncConnection]:
+        """Give a connection in a transaction: committed at the end, undone by an exception.
+
+        Everybody is woken after the commit unless `notify` is false. Keep it short: SQLite has
+        one writer at a time.
+        """
+        with _told(self.url):
+            async with self.engine.begin() as connection:
+                yield connection
+        if notify:
+            self.wake.notify()
+
+    async def close(self) -> None:
+        """Let go of all connections. A second call does nothing."""
+        await self.engine.dispose()
+
+
+class _told:  # noqa: N801  used as a statement
+    """Turns what a driver raises into one sentence."""
+
+    def __init__(self, url: str) -> None:
+        self._where = url.split("@")[-1].removeprefix("sqlite+aiosqlite:///")
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, DBAPIError) and not _is_rule(error):
+            cause = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
+            raise StoreError(f"the database {self._where} cannot be used: {cause}") from error
+        if isinstance(error, (OSError, sqlite3.Error)):
+            raise StoreError(f"the database {self._where} cannot be used: {error}") from error
+
+
+def _is_rule(error: DBAPIError) -> bool:
+    """A broken rule (unique, foreign key) is an answer, not a broken database."""
+    return type(error).__name__ == "IntegrityError" and isinstance(error, DatabaseError)
+
+
+def _create(url: str) -> AsyncEngine:
+    if not url.startswith("sqlite"):
+        return create_async_engine(url, pool_pre_ping=True)
+    engine = create_async_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connected(connection: Any, _record: Any) -> None:
+        # The driver's own idea of when a transaction begins is switched off: see _begin.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Any) -> None:
+        # IMMEDIATE: a transaction that reads and then writes must not find at the write that
+        # another process was quicker. AUTOCOMMIT connections begin nothing.
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,115 @@
+"""Wake-ups between the processes of one deployment: "something in the store has changed".
+
+With SQLite every process binds a datagram socket in one directory, and whoever writes sends an
+empty datagram to each. A wake-up says nothing of what changed and may be lost or repeated: it
+only makes a reader look sooner than its sweep would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from pathlib import Path
+
+
+class Wake:
+    """Sends wake-ups to all processes, this one included, and receives theirs.
+
+    Args:
+        directory: where the sockets are; short enough for a socket path (107 bytes).
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._path: Path | None = None
+        self._socket: socket.socket | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._events: set[asyncio.Event] = set()
+
+    async def open(self) -> None:
+        """Begin to receive. A process that only sends need not. A second call does nothing."""
+        if self._socket is not None:
+            return
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = self._directory / f"{os.getpid()}-{secrets.token_hex(3)}.sock"
+        receiving = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        receiving.setblocking(False)
+        receiving.bind(str(self._path))
+        self._socket = receiving
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(receiving.fileno(), self._receive)
+
+    async def close(self) -> None:
+        """Stop receiving. A second call does nothing."""
+        if self._socket is None or self._loop is None:
+            return
+        self._loop.remove_reader(self._socket.fileno())
+        self._socket.close()
+        self._socket = None
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    def notify(self) -> None:
+        """Wake everybody. Never blocks, never fails; sockets of dead processes are removed."""
+        self._wake_here()
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+            out.setblocking(False)
+            for path in self._directory.glob("*.sock"):
+                if path == self._path:
+                    continue
+                try:
+                    out.sendto(b"", str(path))
+                except ConnectionRefusedError:
+                    path.unlink(missing_ok=True)
+                except OSError:
+                    continue  # full: the receiver is about to look anyhow
+
+    def subscribe(self) -> Subscription:
+        """Return something to wait with; wake-ups from now on are not missed."""
+        return Subscription(self._events)
+
+    def _receive(self) -> None:
+        assert self._socket is not None
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._socket.recv(64)
+                self._wake_here()
+
+    def _wake_here(self) -> None:
+        for event in self._events:
+            event.set()
+
+
+class Subscription:
+    """One reader's wake-ups, several that came while it was busy being one."""
+
+    def __init__(self, events: set[asyncio.Event]) -> None:
+        self._events = events
+        self._event = asyncio.Event()
+        events.add(self._event)
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Wait no more. A second call does nothing."""
+        self._events.discard(self._event)
+
+    def wake(self) -> None:
+        """Make the present or next `wait` return."""
+        self._event.set()
+
+    async def wait(self, timeout_seconds: float | None = None) -> bool:
+        """Return True on a wake-up since the last call, False when the time is over."""
+        try:
+            await asyncio.wait_for(self._event.wait(), timeout_seconds)
+        except TimeoutError:
+            return False
+        self._event.clear()
+        return True
