@@ -1,0 +1,230 @@
+"""One deployment on this machine: where its files are, its ports and its secrets.
+
+::
+
+    data_dir/                 0700
+    ├── teamhub.toml          the settings, where there are any
+    ├── teamhub.sqlite        the store        hub.sqlite   the hub's own database
+    ├── secrets/              0600 each, made at the first start, never printed
+    ├── homes/NAME            members' home directories
+    ├── workloads/ID          what the engine keeps of a workload
+    ├── logs/NAME.log         one for each process
+    └── run/                  what matters only while it runs: ports, pids, sockets, settings in force
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import socket
+import stat
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import zmq
+
+from teamhub.config import Config
+from teamhub.errors import ConfigError, NotRunningError, TeamhubError
+
+SOCKET_PATH_BYTES = 107
+"""The longest path of a unix socket on Linux."""
+
+_LONGEST_SOCKET_NAME = 48
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The loopback ports behind the public one; kept, since notebook servers know them."""
+
+    proxy_api: int
+    hub: int
+    gateway: int
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What the processes of a deployment know each other by."""
+
+    cookie: str
+    proxy_token: str
+    gateway_token: str
+    operator_token: str
+    gateway_public_key: str
+    gateway_secret_key: str
+
+
+class Deployment:
+    """The files of a deployment. Making one touches nothing; `prepare` does.
+
+    Args:
+        config: its settings.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.data_dir = config.data_dir
+        self.run_dir = self.data_dir / "run"
+        self.logs_dir = self.data_dir / "logs"
+        self.secrets_dir = self.data_dir / "secrets"
+        self.settings_file = self.run_dir / "settings.json"
+
+    @classmethod
+    def running(cls, data_dir: Path) -> Deployment:
+        """Return the deployment on a data directory with the settings in force there.
+
+        Raises:
+            NotRunningError: none has ever been started there.
+        """
+        path = data_dir.expanduser().absolute() / "run" / "settings.json"
+        try:
+            return cls(Config.model_validate_json(path.read_bytes()))
+        except FileNotFoundError:
+            raise NotRunningError(
+                f"there is no team server in {data_dir}; start one with "
+                f"`teamhub up --data-dir {data_dir}`"
+            ) from None
+        except OSError as error:
+            raise TeamhubError(f"{path}: cannot be read: {error.strerror}") from None
+
+    def prepare(self) -> None:
+        """Make the directories, private to us, and note the settings in force.
+
+        Raises:
+            ConfigError: the data directory cannot be made or written to.
+        """
+        try:
+            for directory in (
+                self.data_dir,
+                self.run_dir,
+                self.logs_dir,
+                self.secrets_dir,
+                self.data_dir / "workloads",
+            ):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Members' own processes must be able to reach their homes, nothing else.
+            (self.data_dir / "homes").mkdir(mode=0o711, exist_ok=True)
+            write_private(self.settings_file, self.config.model_dump_json())
+        except OSError as error:
+            why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+            raise ConfigError(
+                f"data_dir: {error.filename or self.data_dir}: cannot be written: {why}; "
+                "choose another with --data-dir"
+            ) from None
+
+    def log_file(self, process: str) -> Path:
+        """Return where a process of ours writes its log."""
+        return self.logs_dir / f"{process}.log"
+
+    def socket_dir(self) -> Path:
+        """Return a private directory short enough for unix sockets, made if need be.
+
+        Raises:
+            TeamhubError: the one in the temporary directory belongs to somebody else.
+        """
+        preferred = self.run_dir / "sockets"
+        if len(str(preferred)) + _LONGEST_SOCKET_NAME <= SOCKET_PATH_BYTES:
+            preferred.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return preferred
+        digest = hashlib.sha256(str(self.data_dir).encode()).hexdigest()[:12]
+        short = Path(tempfile.gettempdir()) / f"teamhub-{os.getuid()}-{digest}"
+        short.mkdir(mode=0o700, exist_ok=True)
+        found = short.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise TeamhubError(f"{short}: is not a private directory of ours; remove it")
+        return short
+
+    def secrets(self) -> Secrets:
+        """Return the secrets, made at the first call ever."""
+        return Secrets(
+            cookie=self._secret("cookie", lambda: secrets.token_hex(32)),
+            proxy_token=self._secret("proxy-token", lambda: secrets.token_hex(32)),
+            gateway_token=self._secret("gateway-token", lambda: secrets.token_hex(32)),
+            operator_token=self._secret("operator-token", lambda: secrets.token_hex(32)),
+            gateway_public_key=self._curve()[0],
+            gateway_secret_key=self._curve()[1],
+        )
+
+    def ports(self, *, fresh: bool = False) -> Ports:
+        """Return the loopback ports, chosen once.
+
+        Args:
+            fresh: choose anew those that something else has taken meanwhile.
+        """
+        path = self.run_dir / "ports.json"
+        try:
+            known = Ports(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError):
+            known = None
+        if known is not None and not (fresh and not all(map(_free, vars(known).values()))):
+            return known
+        chosen = Ports(*_free_ports(3))
+        write_private(path, json.dumps(vars(chosen)))
+        return chosen
+
+    def public_url(self) -> str:
+        """Return the address that people open, without a slash at its end."""
+        host = self.config.proxy.host
+        shown = "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104
+        return f"http://{f'[{shown}]' if ':' in shown else shown}:{self.config.proxy.port}"
+
+    def hub_api_url(self) -> str:
+        """Return the hub's API as our own processes reach it."""
+        return f"http://127.0.0.1:{self.ports().hub}/hub/api"
+
+    def gateway_url(self) -> str:
+        """Return the gateway as our own processes reach it."""
+        return f"http://127.0.0.1:{self.ports().gateway}/services/gateway"
+
+    def _secret(self, name: str, make: Callable[[], str]) -> str:
+        path = self.secrets_dir / name
+        if not path.exists():
+            write_private(path, make())
+        return path.read_text().strip()
+
+    def _curve(self) -> tuple[str, str]:
+        def make() -> str:
+            public, secret = zmq.curve_keypair()
+            return f"{public.decode()} {secret.decode()}"
+
+        public, secret = self._secret("gateway-curve", make).split()
+        return public, secret
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file whole or not at all, readable by its owner alone."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
