@@ -37,15 +37,19 @@ class Engine(ABC):
 
         Idempotent per workload id and attempt: a second call, also by another process after a
         crash, finds the first and returns an equal handle. An older attempt's remains are
-        removed first.
+        removed first. What has ended is found as well, and not started again. After a refusal
+        nothing is left of it.
 
         Raises:
-            EngineError: COMMAND_NOT_FOUND, or ENGINE with the engine's own words.
+            EngineError: COMMAND_NOT_FOUND, or ENGINE with the engine's own words, also where a
+                newer attempt is there.
         """
 
     @abstractmethod
     async def inspect(self, handle: Handle) -> Observed:
         """Return what is to be seen of a workload now. What is gone is Phase.GONE, no error.
+
+        Raises EngineError for a handle of another engine, as `logs` and `remove` do.
 
         A handle whose process id (or container name) now belongs to something else is GONE.
         """
@@ -62,7 +66,8 @@ class Engine(ABC):
         """End a workload with everything that it started, and its remains.
 
         It is asked first and has the engine's stop timeout to end; then it is killed. Returns
-        when nothing of it runs any more. Removing what is gone succeeds.
+        when nothing of it runs any more. Removing what is gone succeeds, and removing an older
+        attempt leaves the newer one alone.
         """
 
     @abstractmethod
@@ -76,5 +81,6 @@ class Engine(ABC):
     def events(self) -> AsyncIterator[str]:
         """Yield the id of a workload whenever `inspect` may now say something new.
 
-        Never ends by itself. Events may be lost or repeated: a sweep stands behind them.
+        Begins with what happens after this call; any number may listen. Never ends by itself.
+        Events may be lost or repeated: a sweep stands behind them.
         """
