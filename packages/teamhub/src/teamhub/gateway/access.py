@@ -1,0 +1,154 @@
+"""Whose token is this? The hub knows; its answers are kept for a while.
+
+An answer is believed for `token_cache_seconds`, and up to `token_grace_seconds` while the hub
+cannot say. The hub answers 403 both for a revoked token and when its own database is away; asking
+with our own token tells the two apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass
+from time import monotonic
+
+import aiohttp
+
+from teamhub.errors import TeamhubError
+
+log = logging.getLogger("teamhub.gateway.access")
+
+SERVICE = "gateway"
+_SCOPES = frozenset({"access:services", f"access:services!service={SERVICE}"})
+_KEPT = 10_000
+_REFUSED_SECONDS = 5.0
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+class UnknownTokenError(TeamhubError):
+    """The token is missing, unknown, revoked, or not good for the gateway."""
+
+
+class HubAwayError(TeamhubError):
+    """The hub cannot be asked, and nothing recent enough is known of the token."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who is asking, as the hub says."""
+
+    name: str
+    admin: bool = False
+
+
+@dataclass(frozen=True)
+class _Answer:
+    caller: Caller | None
+    at: float
+
+
+class Access:
+    """Asks the hub whose tokens are.
+
+    Args:
+        hub_api_url: such as http://127.0.0.1:8081/hub/api.
+        service_token: the gateway's own.
+        cache_seconds: how long an answer is believed.
+        grace_seconds: how long it is believed while the hub cannot say.
+    """
+
+    def __init__(
+        self, hub_api_url: str, service_token: str, cache_seconds: float, grace_seconds: float
+    ) -> None:
+        self._url = f"{hub_api_url}/user"
+        self._service_token = service_token
+        self._cache_seconds = cache_seconds
+        self._grace_seconds = grace_seconds
+        self._answers: OrderedDict[bytes, _Answer] = OrderedDict()
+        self._asking: dict[bytes, asyncio.Task[_Answer]] = {}
+        self._http: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Make ready to ask. A second call does nothing."""
+        if self._http is None:
+            self._http = aiohttp.ClientSession(timeout=_TIMEOUT)
+
+    async def close(self) -> None:
+        """Let go of connections. A second call does nothing."""
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    async def caller(self, token: str) -> Caller:
+        """Return whose token this is.
+
+        Raises:
+            UnknownTokenError: nobody's, or it may not use the gateway.
+            HubAwayError: the hub cannot say, and said nothing within the grace.
+        """
+        if not token:
+            raise UnknownTokenError("a token is needed: as `Authorization: token …` or `?token=…`")
+        key = hashlib.sha256(token.encode("utf-8", "replace")).digest()
+        known = self._answers.get(key)
+        if known is None or monotonic() - known.at > self._lifetime(known):
+            task = self._asking.get(key)
+            if task is None:
+                task = asyncio.create_task(self._ask(key, token, known))
+                self._asking[key] = task
+                task.add_done_callback(lambda _: self._asking.pop(key, None))
+            known = await asyncio.shield(task)
+        if known.caller is None:
+            raise UnknownTokenError("this token is not valid for the gateway; make a new one")
+        return known.caller
+
+    async def hub_answers(self) -> bool:
+        """Return whether the hub knows our own token: it and its database are there."""
+        try:
+            status, _ = await self._get(self._service_token)
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+        return status == 200
+
+    def _lifetime(self, answer: _Answer) -> float:
+        return self._cache_seconds if answer.caller else min(_REFUSED_SECONDS, self._cache_seconds)
+
+    async def _ask(self, key: bytes, token: str, known: _Answer | None) -> _Answer:
+        try:
+            status, model = await self._get(token)
+            away = status >= 500 or (status in {401, 403} and not await self.hub_answers())
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            log.debug("the hub does not answer: %s", error)
+            away, status, model = True, 0, {}
+        if away:
+            in_grace = known is not None and monotonic() - known.at <= self._grace_seconds
+            if known is not None and known.caller and in_grace:
+                return known
+            raise HubAwayError("the hub cannot be asked who you are; try again in a moment")
+        caller = None
+        scopes = model.get("scopes")
+        if (
+            status == 200
+            and model.get("kind") == "user"
+            and isinstance(scopes, list)
+            and _SCOPES.intersection(scopes)
+        ):
+            caller = Caller(str(model["name"]), bool(model.get("admin")))
+        answer = _Answer(caller, monotonic())
+        self._answers[key] = answer
+        self._answers.move_to_end(key)
+        while len(self._answers) > _KEPT:
+            self._answers.popitem(last=False)
+        return answer
+
+    async def _get(self, token: str) -> tuple[int, dict[str, object]]:
+        assert self._http is not None
+        if not token.isascii() or not token.isprintable():
+            return 404, {}
+        headers = {"Authorization": f"token {token}"}
+        async with self._http.get(self._url, headers=headers) as response:
+            if response.status != 200:
+                return response.status, {}
+            model = await response.json()
+            return 200, model if isinstance(model, dict) else {}

@@ -1,0 +1,103 @@
+"""One client's websocket: its format on one side, a kernel on the other, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from teamhub.errors import RefusedError, StoreError, TeamhubError
+from teamhub.gateway import wire
+from teamhub.gateway.access import Access, UnknownTokenError
+from teamhub.gateway.kernels import Kernel
+
+log = logging.getLogger("teamhub.gateway.channels")
+
+_REASON_BYTES = 120  # a close frame has room for 123
+
+
+class Channels:
+    """A websocket and what is still to be written to it.
+
+    Args:
+        websocket: prepared.
+        session: the client's session id; empty: one of our own.
+        v1: whether the binary protocol was agreed upon.
+    """
+
+    def __init__(self, websocket: web.WebSocketResponse, session: str, *, v1: bool) -> None:
+        self.session = session or str(uuid.uuid4())
+        self._websocket = websocket
+        self._v1 = v1
+        self._outgoing: asyncio.Queue[tuple[str, wire.Parts] | None] = asyncio.Queue()
+        self._end_reason = ""
+
+    def deliver(self, channel: str, parts: wire.Parts) -> None:
+        """Send a message, after those before it."""
+        self._outgoing.put_nowait((channel, parts))
+
+    def end(self, reason: str) -> None:
+        """Close the websocket once everything before is written."""
+        self._end_reason = reason
+        self._outgoing.put_nowait(None)
+
+    async def serve(self, kernel: Kernel, access: Access, token: str, recheck_seconds: float) -> None:
+        """Pass messages on until either side closes.
+
+        Args:
+            kernel: the caller's own.
+            access: asked again, every `recheck_seconds`, whether the token still is good.
+        """
+        writer = asyncio.create_task(self._write())
+        checker = asyncio.create_task(self._recheck(access, token, recheck_seconds))
+        try:
+            await kernel.connect(self)
+            await self._read(kernel)
+        finally:
+            checker.cancel()
+            writer.cancel()
+            await kernel.disconnect(self)
+
+    async def _read(self, kernel: Kernel) -> None:
+        async for received in self._websocket:
+            if received.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                return
+            try:
+                message = wire.from_client(received.data, v1=self._v1)
+                await kernel.receive(self, message)
+            except wire.WireError as error:
+                await self._close(WSCloseCode.UNSUPPORTED_DATA, str(error))
+            except RefusedError as error:
+                await self._close(WSCloseCode.TRY_AGAIN_LATER, str(error))
+            except StoreError as error:
+                log.error("a message could not be kept: %s", error)
+                await self._close(WSCloseCode.INTERNAL_ERROR, "the database is away; reconnect")
+
+    async def _write(self) -> None:
+        try:
+            while (item := await self._outgoing.get()) is not None:
+                data = wire.to_client(*item, v1=self._v1)
+                if isinstance(data, bytes):
+                    await self._websocket.send_bytes(data)
+                else:
+                    await self._websocket.send_str(data)
+            await self._close(WSCloseCode.OK, self._end_reason)
+        except (ConnectionError, RuntimeError):
+            return  # closed by the other side; the reader ends, too
+
+    async def _recheck(self, access: Access, token: str, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await access.caller(token)
+            except UnknownTokenError as error:
+                await self._close(WSCloseCode.POLICY_VIOLATION, str(error))
+                return
+            except TeamhubError:
+                continue  # the hub is away for longer than its grace: not a reason to cut
+
+    async def _close(self, code: int, reason: str) -> None:
+        message = reason.encode()[:_REASON_BYTES].decode(errors="ignore").encode()
+        await self._websocket.close(code=code, message=message)

@@ -1,0 +1,528 @@
+"""The living kernels as this gateway sees them, each with a link to its shim."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import zmq
+from teamhub_shim.protocol import State
+
+from teamhub.config import Config
+from teamhub.errors import NotFoundError, RefusedError, StoreError
+from teamhub.gateway import wire
+from teamhub.gateway.kernelspecs import Kernelspec
+from teamhub.gateway.link import Keys, Link
+from teamhub.model import Desired, Kind, Status, Workload
+from teamhub.store import Store
+from teamhub.store.database import now
+
+log = logging.getLogger("teamhub.gateway.kernels")
+
+_GREETING_SECONDS = 10.0
+_REPORT_SECONDS = 1.0
+_SWEEP_SECONDS = 10.0
+_OVERLAP = timedelta(seconds=10)
+_FAILED_SHOWN = timedelta(minutes=10)
+_RESTART_SECONDS = 120.0
+
+
+class Client(Protocol):
+    """Somebody at the other end of a websocket."""
+
+    session: str
+
+    def deliver(self, channel: str, parts: wire.Parts) -> None:
+        """Send a message. Returns at once, never raises."""
+
+    def end(self, reason: str) -> None:
+        """Close the websocket; `reason` is for a person. Returns at once."""
+
+
+class Kernel:
+    """One kernel: its row, its link, and who is connected.
+
+    Messages towards it go straight to the shim once there is a link and what waited before has
+    been delivered; until then they wait in the store.
+    """
+
+    def __init__(self, workload: Workload, config: Config, store: Store) -> None:
+        self.workload = workload
+        self.state: State | None = None
+        self.link: Link | None = None
+        self.clients: dict[str, Client] = {}
+        self._askers: dict[str, Client] = {}
+        self._config = config
+        self._store = store
+        self._direct = False
+        self._lock = asyncio.Lock()
+        self._report: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def execution_state(self) -> str:
+        """The kernel's state as Jupyter names it."""
+        if self.workload.status.ended:
+            return "dead"
+        if self.state is not None:
+            return self.state.execution_state
+        # Until the shim has been asked, what was last known; nothing is known of one that starts.
+        running = self.workload.status is Status.RUNNING
+        return self.workload.execution_state if running else "starting"
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """The kernel as `/api/kernels` shows it."""
+        workload = self.workload
+        last = workload.last_activity_at or workload.created_at
+        if self.state is not None:
+            last = datetime.fromtimestamp(self.state.last_activity, UTC)
+        model = {
+            "id": workload.id,
+            "name": workload.name,
+            "last_activity": last.isoformat().replace("+00:00", "Z"),
+            "execution_state": self.execution_state,
+            "connections": len(self.clients),
+        }
+        if workload.status is not Status.RUNNING:
+            model["status"] = workload.status.value
+            model["detail"] = workload.detail
+        if workload.status.ended:
+            model["reason"] = workload.reason.value if workload.reason else None
+        return model
+
+    # Clients
+
+    async def connect(self, client: Client) -> None:
+        """Let a client take part. Of two with one session, the newer one stays."""
+        older = self.clients.get(client.session)
+        self.clients[client.session] = client
+        if older is not None:
+            older.end("another connection with this session took over")
+        async with self._lock:
+            if self._direct:
+                await self._attach(client)
+            elif self.workload.status.ended:
+                await self._answer_waiting()
+
+    async def disconnect(self, client: Client) -> None:
+        """Let a client go; its place is kept by the shim. Of one that is gone: nothing."""
+        for session in [s for s, asker in self._askers.items() if asker is client]:
+            del self._askers[session]
+        if self.clients.get(client.session) is not client:
+            return
+        del self.clients[client.session]
+        if self._direct and self.link is not None:
+            with contextlib.suppress(RefusedError, TimeoutError):
+                await self.link.call("detach", session=client.session)
+
+    async def receive(self, client: Client, message: wire.ClientMessage) -> None:
+        """Take a message for the kernel: to the shim, to the store, or answered here.
+
+        Raises:
+            RefusedError: too much waits for this kernel already.
+            StoreError: it had to wait, and the store cannot be used.
+        """
+        self._askers[message.session] = client
+        async with self._lock:
+            if self._direct and self.link is not None:
+                self.link.send(message.channel, message.msg_id, message.parts)
+            elif self.workload.status.ended:
+                self._answer(message.msg_type, message.parts, [client])
+            elif not await self._known_answer(client, message):
+                await self._store.waiting.add(
+                    self.workload.id,
+                    message.msg_id,
+                    message.channel,
+                    message.parts,
+                    limit_messages=self._config.gateway.waiting_messages_per_kernel,
+                    limit_bytes=self._config.gateway.waiting_bytes_per_kernel,
+                )
+
+    async def interrupt(self) -> None:
+        """Interrupt what runs; where nothing runs yet, what waits is answered as interrupted."""
+        async with self._lock:
+            if not self._direct:
+                for message in await self._store.waiting.of(self.workload.id):
+                    if message.channel == "shell":
+                        self._answer_error(
+                            message.frames,
+                            list(self.clients.values()),
+                            "KeyboardInterrupt",
+                            "interrupted before the kernel had started",
+                        )
+                        # All before the last one are answered too, so one bound is enough.
+                        await self._store.waiting.delete(self.workload.id, message.number)
+                return
+            link = self.link
+        if link is not None:
+            await link.call("interrupt")
+
+    async def restart(self) -> None:
+        """Restart in place. One that is only starting is left to start; an ended one starts anew.
+
+        Raises:
+            RefusedError: the shim says why it could not.
+            TimeoutError: the new kernel process did not come.
+        """
+        if self.workload.status.ended:
+            self.update(await self._store.workloads.start_again(self.workload.id))
+        elif self.link is not None and self._direct:
+            await self.link.call("restart", timeout_seconds=_RESTART_SECONDS)
+
+    # What the store says
+
+    def update(self, workload: Workload) -> None:
+        """Take in a row as the store has it now. A second time: nothing."""
+        before, self.workload = self.workload, workload
+        if workload.attempt != before.attempt:
+            self._unlink()
+        if workload.status.ended:
+            if not before.status.ended:
+                self._spawn(self._ended())
+            return
+        if self.link is None and workload.address is not None and workload.public_key is not None:
+            self._spawn(self._wait_for_link(workload))
+
+    def open_link(self, context: zmq.Context[Any], keys: Keys) -> None:
+        """Say with what links are made; called once, before the first `update`."""
+        self._context, self._keys = context, keys
+
+    def close(self) -> None:
+        """Let go of the link; the kernel goes on. A second call does nothing."""
+        self._unlink()
+        for task in self._tasks:
+            task.cancel()
+        if self._report is not None:
+            self._report.cancel()
+            self._report = None
+
+    # The link
+
+    async def _wait_for_link(self, workload: Workload) -> None:
+        if self.link is not None:
+            return
+        assert workload.address is not None
+        assert workload.public_key is not None
+        host = workload.address.host
+        link = Link(
+            self._context,
+            f"tcp://{f'[{host}]' if ':' in host else host}:{workload.address.port}",
+            workload.public_key,
+            self._keys,
+            on_message=self._message,
+            on_state=self._state,
+            on_detached=self._detached,
+        )
+        self.link = link
+        while True:
+            try:
+                await link.greeted(_GREETING_SECONDS)
+                async with self._lock:
+                    for client in list(self.clients.values()):
+                        await self._attach(client)
+                    await self._deliver_waiting(link)
+                    self._direct = self.link is link
+                return
+            except TimeoutError:
+                log.warning("the shim of kernel %s does not answer yet", workload.id)
+            except (RefusedError, StoreError) as error:
+                log.warning("kernel %s: %s; trying again", workload.id, error)
+                await asyncio.sleep(_REPORT_SECONDS)
+
+    async def _deliver_waiting(self, link: Link) -> None:
+        """Hand over what waited. Forgotten only once the shim has it, which drops repeats."""
+        while messages := await self._store.waiting.of(self.workload.id):
+            for message in messages:
+                link.send(message.channel, message.msg_id, message.frames)
+            await link.call("sync")
+            await self._store.waiting.delete(self.workload.id, messages[-1].number)
+
+    async def _attach(self, client: Client) -> None:
+        assert self.link is not None
+        found = await self.link.call("attach", session=client.session)
+        if found.get("missed"):
+            log.warning(
+                "kernel %s: session %s missed %d messages, which no longer fit the journal",
+                self.workload.id,
+                client.session,
+                found["missed"],
+            )
+
+    def _unlink(self) -> None:
+        if self.link is not None:
+            self.link.close()
+        self.link = None
+        self.state = None
+        self._direct = False
+
+    def _message(
+        self, _number: int, session: str, channel: str, parts: Sequence[bytes]
+    ) -> None:
+        if session:
+            clients = [self.clients[session]] if session in self.clients else []
+        else:
+            clients = list(self.clients.values())
+        if channel != "iopub":
+            asker = self._asker_of(parts)
+            clients = [client for client in clients if client is asker]
+        for client in clients:
+            client.deliver(channel, parts)
+
+    def _asker_of(self, parts: Sequence[bytes]) -> Client | None:
+        """A reply goes to whoever asked: by the session in the header it answers."""
+        session = wire.parent_session(parts)
+        asker = self._askers.get(session) or self.clients.get(session)
+        if asker is None and len(self.clients) == 1:
+            # A client that came back after a restart of ours, and has not asked anew.
+            return next(iter(self.clients.values()))
+        return asker
+
+    def _state(self, state: State) -> None:
+        self.state = state
+        if state.kernel_info is not None and self.workload.environment is not None:
+            self._spawn(self._learn(self.workload.environment, state.kernel_info))
+        if self._report is None:
+            loop = asyncio.get_running_loop()
+            self._report = loop.call_later(_REPORT_SECONDS, self._report_activity)
+
+    def _report_activity(self) -> None:
+        self._report = None
+        if self.state is not None and not self.workload.status.ended:
+            last = datetime.fromtimestamp(self.state.last_activity, UTC)
+            self._spawn(
+                self._store.workloads.report_activity(
+                    self.workload.id, self.state.execution_state, last
+                )
+            )
+
+    async def _learn(self, environment: str, kernel_info: Mapping[str, Any]) -> None:
+        await self._store.facts.learn(environment, kernel_info)
+
+    def _detached(self, session: str) -> None:
+        client = self.clients.pop(session, None)
+        if client is not None:
+            client.end("another connection with this session took over")
+
+    # Answers of our own
+
+    async def _known_answer(self, client: Client, message: wire.ClientMessage) -> bool:
+        """Answer `kernel_info_request` at once from what kernels of this environment said."""
+        if message.msg_type != "kernel_info_request" or self.workload.environment is None:
+            return False
+        known = await self._store.facts.kernel_info(self.workload.environment)
+        if known is None:
+            return False
+        parent = message.parts[0]
+        client.deliver(message.channel, wire.reply("kernel_info_reply", known, parent))
+        return True
+
+    async def _ended(self) -> None:
+        async with self._lock:
+            self._unlink()
+            await self._answer_waiting()
+
+    async def _answer_waiting(self) -> None:
+        """Tell everybody who waits why, then that the kernel is dead."""
+        if not self.clients:
+            return  # the messages stay in the store until somebody is there to be told
+        clients = list(self.clients.values())
+        for message in await self._store.waiting.of(self.workload.id):
+            msg_type = _msg_type(message.frames)
+            self._answer(msg_type, message.frames, clients)
+            await self._store.waiting.delete(self.workload.id, message.number)
+        for client in clients:
+            client.deliver("iopub", wire.reply("status", {"execution_state": "dead"}, b"{}"))
+
+    def _answer(self, msg_type: str, parts: wire.Parts, clients: Sequence[Client]) -> None:
+        workload = self.workload
+        title = "The kernel could not be started"
+        if workload.status is Status.STOPPED:
+            title = "The kernel was stopped"
+        elif workload.started_at is not None:
+            title = "The kernel has died"
+        lines = [f"{title}: {workload.detail or workload.reason or 'for no known reason'}"]
+        if workload.log_tail.strip():
+            lines += ["", "Its last log lines:", *workload.log_tail.rstrip().splitlines()]
+        lines += ["", "Restart the kernel to try again."]
+        name = "".join(word.title() for word in (workload.reason or "stopped").split("-"))
+        self._answer_error(parts, clients, name, lines[0], lines, msg_type)
+
+    def _answer_error(
+        self,
+        parts: wire.Parts,
+        clients: Sequence[Client],
+        name: str,
+        value: str,
+        traceback: Sequence[str] | None = None,
+        msg_type: str | None = None,
+    ) -> None:
+        """Answer a request as a kernel would that failed at it."""
+        parent = parts[0]
+        msg_type = msg_type or _msg_type(parts)
+        if not msg_type.endswith("_request"):
+            return
+        error = {"ename": name, "evalue": value, "traceback": list(traceback or [value])}
+        answers: list[tuple[str, wire.Parts]] = []
+        if msg_type == "execute_request":
+            answers += [
+                ("iopub", wire.reply("status", {"execution_state": "busy"}, parent)),
+                ("iopub", wire.reply("error", error, parent)),
+                ("iopub", wire.reply("status", {"execution_state": "idle"}, parent)),
+            ]
+        content = {"status": "error", "execution_count": 0, **error}
+        kind = msg_type.removesuffix("_request") + "_reply"
+        answers.append(("shell", wire.reply(kind, content, parent)))
+        asker = self._asker_of((b"", parent))
+        for client in clients:
+            for channel, answer in answers:
+                if channel == "iopub" or asker is None or client is asker:
+                    client.deliver(channel, answer)
+
+    def _spawn(self, work: Any) -> None:
+        async def safely() -> None:
+            try:
+                await work
+            except (StoreError, NotFoundError) as error:
+                log.warning("kernel %s: %s", self.workload.id, error)
+
+        task = asyncio.create_task(safely())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class Kernels:
+    """All kernels that live, kept equal to the store by `run`.
+
+    Args:
+        config: the settings.
+        store: open, and receiving wake-ups.
+        keys: the gateway's own CurveZMQ keys.
+    """
+
+    def __init__(self, config: Config, store: Store, keys: Keys) -> None:
+        self._config = config
+        self._store = store
+        self._keys = keys
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._context.set(zmq.MAX_SOCKETS, 65_000)
+        self._kernels: dict[str, Kernel] = {}
+        self._wakes = store.subscribe()
+
+    async def run(self) -> None:
+        """Follow the store until cancelled."""
+        since = now() - _FAILED_SHOWN
+        with contextlib.suppress(StoreError):
+            for workload in await self._store.workloads.living(Kind.KERNEL):
+                self._take_in(workload)
+        while True:
+            try:
+                moment = now()
+                for workload in await self._store.workloads.changed_since(since, Kind.KERNEL):
+                    self._take_in(workload)
+                since = moment - _OVERLAP
+                self._forget()
+            except StoreError as error:
+                log.warning("the store could not be read: %s", error)
+                await asyncio.sleep(_REPORT_SECONDS)
+            await self._wakes.wait(_SWEEP_SECONDS)
+
+    def close(self) -> None:
+        """Close all links; kernels go on. A second call does nothing."""
+        self._wakes.close()
+        for kernel in self._kernels.values():
+            kernel.close()
+        self._context.destroy(linger=1000)
+
+    async def create(
+        self,
+        owner: str,
+        spec: Kernelspec,
+        *,
+        working_dir: str,
+        env: Mapping[str, str],
+        kernel_id: str | None = None,
+    ) -> Kernel:
+        """Want a new kernel; it is answered for at once and starts when there is room.
+
+        Raises:
+            RefusedError: the owner has as many as one may have.
+        """
+        workload = await self._store.workloads.add(
+            Kind.KERNEL,
+            owner,
+            spec.name,
+            environment=spec.environment,
+            size=spec.size,
+            spec={"working_dir": working_dir, "env": dict(env)},
+            workload_id=kernel_id,
+            limit=self._config.kernels.per_user,
+        )
+        return self._take_in(workload)
+
+    async def get(self, owner: str, kernel_id: str) -> Kernel:
+        """Return an owner's kernel.
+
+        Raises:
+            NotFoundError: there is none, it is another's, or it was asked to stop.
+        """
+        kernel = self._kernels.get(kernel_id)
+        if kernel is None:
+            workload = await self._store.workloads.get(kernel_id)
+            if workload is not None and workload.kind is Kind.KERNEL:
+                kernel = self._take_in(workload)
+        if kernel is None or kernel.workload.owner != owner or not _shown(kernel.workload):
+            raise NotFoundError(f"there is no kernel {kernel_id[:64]!r}")
+        return kernel
+
+    def of(self, owner: str) -> Sequence[Kernel]:
+        """Return an owner's kernels: living, or failed a short while ago."""
+        return [
+            kernel
+            for kernel in self._kernels.values()
+            if kernel.workload.owner == owner and _shown(kernel.workload)
+        ]
+
+    async def delete(self, kernel: Kernel) -> None:
+        """Want a kernel to stop; it is shown no more, and its sessions are forgotten."""
+        await self._store.workloads.want_stopped(kernel.workload.id)
+        await self._store.sessions.delete_of_kernel(kernel.workload.id)
+        workload = await self._store.workloads.get(kernel.workload.id)
+        if workload is None or workload.status.ended:
+            self._kernels.pop(kernel.workload.id, None)
+            kernel.close()
+        if workload is not None:
+            kernel.update(workload)
+
+    def _take_in(self, workload: Workload) -> Kernel:
+        kernel = self._kernels.get(workload.id)
+        if kernel is None:
+            kernel = Kernel(workload, self._config, self._store)
+            kernel.open_link(self._context, self._keys)
+            self._kernels[workload.id] = kernel
+        kernel.update(workload)
+        return kernel
+
+    def _forget(self) -> None:
+        for kernel_id, kernel in list(self._kernels.items()):
+            old = kernel.workload.changed_at < now() - _FAILED_SHOWN
+            if kernel.workload.status.ended and old and not kernel.clients:
+                kernel.close()
+                del self._kernels[kernel_id]
+
+
+def _shown(workload: Workload) -> bool:
+    if workload.status is Status.FAILED:
+        return workload.changed_at > now() - _FAILED_SHOWN
+    return workload.status is not Status.STOPPED and workload.desired is Desired.RUNNING
+
+
+def _msg_type(parts: wire.Parts) -> str:
+    try:
+        return wire.from_client(wire.to_client("shell", parts, v1=True), v1=True).msg_type
+    except wire.WireError:
+        return ""

@@ -1,0 +1,112 @@
+"""Gateway and dispatcher in one process, as `teamhub up` runs them: `python -m teamhub.serve`.
+
+Only the wiring is here. In containers each has a process of its own; the code path is the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from teamhub import engines
+from teamhub.deployment import Deployment
+from teamhub.dispatcher import Dispatcher
+from teamhub.dispatcher.launches import Launches
+from teamhub.engines.process import uid_per_member_possible
+from teamhub.errors import TeamhubError
+from teamhub.gateway import app as gateway
+from teamhub.gateway.access import Access
+from teamhub.gateway.link import Keys
+from teamhub.store import Store
+
+log = logging.getLogger("teamhub.serve")
+
+_SHUTDOWN_SECONDS = 2.0
+_TOKENS = re.compile(r"((?:token|session_id)=)[^&\s\"]+", re.IGNORECASE)
+
+
+class _Redacted(logging.Filter):
+    """Tokens in addresses never reach a log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        clean = _TOKENS.sub(r"\1…", text)
+        if clean != text:
+            record.msg, record.args = clean, None
+        return True
+
+
+async def dispatcher_for(deployment: Deployment, store: Store) -> Dispatcher:
+    """Return the dispatcher of a deployment, not yet running."""
+    config = deployment.config
+    deployment_id = await store.deployment_id()
+    first_uid = None
+    if config.engine.name == "process":
+        possible, why = uid_per_member_possible(config.engine.process.uid_per_member, sys.executable)
+        first_uid = config.engine.process.first_uid if possible else None
+        if not possible:
+            log.warning("engine process is no border between members: %s", why)
+    launches = Launches(config, deployment_id, deployment.secrets().gateway_public_key, first_uid)
+    return Dispatcher(config, store, engines.create(config, deployment_id), launches)
+
+
+async def serve(deployment: Deployment) -> None:
+    """Run gateway and dispatcher until SIGTERM or SIGINT; workloads are left running."""
+    secrets, config = deployment.secrets(), deployment.config
+    store = Store(config.store_url(), deployment.socket_dir() / "wake")
+    await store.open()
+    dispatcher = await dispatcher_for(deployment, store)
+    access = Access(
+        deployment.hub_api_url(),
+        secrets.gateway_token,
+        config.gateway.token_cache_seconds,
+        config.gateway.token_grace_seconds,
+    )
+    app = gateway.create(
+        config, store, access, Keys(secrets.gateway_public_key, secrets.gateway_secret_key)
+    )
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", deployment.ports().gateway).start()
+    dispatching = asyncio.create_task(dispatcher.run())
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    stopped = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait({dispatching, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await runner.cleanup()
+        dispatching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await dispatching
+        await store.close()
+
+
+def main() -> None:
+    """Run for the deployment in `TEAMHUB_DATA_DIR`."""
+    handler = logging.StreamHandler()
+    handler.addFilter(_Redacted())
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        handlers=[handler],
+    )
+    try:
+        asyncio.run(serve(Deployment.running(Path(os.environ["TEAMHUB_DATA_DIR"]))))
+    except TeamhubError as error:
+        log.error("%s", error)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
