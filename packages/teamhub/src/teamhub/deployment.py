@@ -9,7 +9,7 @@
     ├── homes/NAME            members' home directories
     ├── workloads/ID          what the engine keeps of a workload
     ├── logs/NAME.log         one for each process
-    └── run/                  what matters only while it runs: ports, pids, sockets, settings in force
+    └── run/                  what matters while it runs: ports, pids, sockets, settings in force
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from teamhub import engines
 from teamhub.deployment import Deployment
 from teamhub.dispatcher import Dispatcher
 from teamhub.dispatcher.launches import Launches
-from teamhub.engines.process import uid_per_member_possible
+from teamhub.engines.border import uid_per_member_possible
 from teamhub.errors import TeamhubError
 from teamhub.gateway import app as gateway
 from teamhub.gateway.access import Access
@@ -50,7 +50,9 @@ async def dispatcher_for(deployment: Deployment, store: Store) -> Dispatcher:
     deployment_id = await store.deployment_id()
     first_uid = None
     if config.engine.name == "process":
-        possible, why = uid_per_member_possible(config.engine.process.uid_per_member, sys.executable)
+        possible, why = uid_per_member_possible(
+            config.engine.process.uid_per_member, sys.executable
+        )
         first_uid = config.engine.process.first_uid if possible else None
         if not possible:
             log.warning("engine process is no border between members: %s", why)

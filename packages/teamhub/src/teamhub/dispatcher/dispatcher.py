@@ -276,9 +276,7 @@ class Dispatcher:
         observed = None
         if workload.handle is not None and not workload.status.ended:
             observed = await self._engine.inspect(workload.handle)
-        step = next_step(
-            workload, observed, now(), self._config.dispatcher.start_timeout_seconds
-        )
+        step = next_step(workload, observed, now(), self._config.dispatcher.start_timeout_seconds)
         match step.act:
             case Act.NOTHING | Act.PLACE:
                 return False

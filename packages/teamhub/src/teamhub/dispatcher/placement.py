@@ -42,9 +42,7 @@ _FILTERS = (
         "less memory than this size",
     ),
     _Filter(
-        lambda node, load, size: (
-            load.memory_bytes + (size.memory_bytes or 0) <= node.memory_bytes
-        ),
+        lambda node, load, size: load.memory_bytes + (size.memory_bytes or 0) <= node.memory_bytes,
         "no memory free for this size now",
     ),
 )

@@ -112,7 +112,9 @@ def _ended(workload: Workload, observed: Observed) -> Step:
         return Step(Act.BURY, Status.FAILED, observed.reason, observed.detail)
     code = observed.exit_code
     if workload.status is Status.STARTING:
-        return Step(Act.BURY, Status.FAILED, Reason.EXITED_AT_START, _how(code, " before it was ready"))
+        return Step(
+            Act.BURY, Status.FAILED, Reason.EXITED_AT_START, _how(code, " before it was ready")
+        )
     if code == 0:
         return Step(Act.BURY, Status.STOPPED, Reason.EXITED, _how(code))
     reason = Reason.KILLED if code is not None and code < 0 else Reason.EXITED

@@ -43,7 +43,9 @@ class Channels:
         self._end_reason = reason
         self._outgoing.put_nowait(None)
 
-    async def serve(self, kernel: Kernel, access: Access, token: str, recheck_seconds: float) -> None:
+    async def serve(
+        self, kernel: Kernel, access: Access, token: str, recheck_seconds: float
+    ) -> None:
         """Pass messages on until either side closes.
 
         Args:

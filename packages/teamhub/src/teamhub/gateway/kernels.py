@@ -132,7 +132,7 @@ class Kernel:
             if self._direct and self.link is not None:
                 self.link.send(message.channel, message.msg_id, message.parts)
             elif self.workload.status.ended:
-                self._answer(message.msg_type, message.parts, [client])
+                self._answer(message.parts, [client])
             elif not await self._known_answer(client, message):
                 await self._store.waiting.add(
                     self.workload.id,
@@ -260,9 +260,7 @@ class Kernel:
         self.state = None
         self._direct = False
 
-    def _message(
-        self, _number: int, session: str, channel: str, parts: Sequence[bytes]
-    ) -> None:
+    def _message(self, _number: int, session: str, channel: str, parts: Sequence[bytes]) -> None:
         if session:
             clients = [self.clients[session]] if session in self.clients else []
         else:
@@ -332,13 +330,12 @@ class Kernel:
             return  # the messages stay in the store until somebody is there to be told
         clients = list(self.clients.values())
         for message in await self._store.waiting.of(self.workload.id):
-            msg_type = _msg_type(message.frames)
-            self._answer(msg_type, message.frames, clients)
+            self._answer(message.frames, clients)
             await self._store.waiting.delete(self.workload.id, message.number)
         for client in clients:
             client.deliver("iopub", wire.reply("status", {"execution_state": "dead"}, b"{}"))
 
-    def _answer(self, msg_type: str, parts: wire.Parts, clients: Sequence[Client]) -> None:
+    def _answer(self, parts: wire.Parts, clients: Sequence[Client]) -> None:
         workload = self.workload
         title = "The kernel could not be started"
         if workload.status is Status.STOPPED:
@@ -350,7 +347,7 @@ class Kernel:
             lines += ["", "Its last log lines:", *workload.log_tail.rstrip().splitlines()]
         lines += ["", "Restart the kernel to try again."]
         name = "".join(word.title() for word in (workload.reason or "stopped").split("-"))
-        self._answer_error(parts, clients, name, lines[0], lines, msg_type)
+        self._answer_error(parts, clients, name, lines[0], lines)
 
     def _answer_error(
         self,
@@ -359,11 +356,10 @@ class Kernel:
         name: str,
         value: str,
         traceback: Sequence[str] | None = None,
-        msg_type: str | None = None,
     ) -> None:
         """Answer a request as a kernel would that failed at it."""
         parent = parts[0]
-        msg_type = msg_type or _msg_type(parts)
+        msg_type = wire.msg_type_of(parts)
         if not msg_type.endswith("_request"):
             return
         error = {"ename": name, "evalue": value, "traceback": list(traceback or [value])}
@@ -519,10 +515,3 @@ def _shown(workload: Workload) -> bool:
     if workload.status is Status.FAILED:
         return workload.changed_at > now() - _FAILED_SHOWN
     return workload.status is not Status.STOPPED and workload.desired is Desired.RUNNING
-
-
-def _msg_type(parts: wire.Parts) -> str:
-    try:
-        return wire.from_client(wire.to_client("shell", parts, v1=True), v1=True).msg_type
-    except wire.WireError:
-        return ""

@@ -1,4 +1,4 @@
-"""REST: thin. Who is asking is known before a handler runs; the rest is `kernels` and `sessions`."""
+"""REST: thin. Who is asking is known before a handler runs."""
 
 from __future__ import annotations
 
@@ -298,7 +298,9 @@ class Routes:
                 env[name] = value
         size = sum(len(name) + len(value) for name, value in env.items())
         if size > self._config.kernels.environment_bytes:
-            raise BadRequestError(f"env: should be at most {self._config.kernels.environment_bytes} bytes")
+            raise BadRequestError(
+                f"env: should be at most {self._config.kernels.environment_bytes} bytes"
+            )
         return env
 
 

@@ -112,8 +112,10 @@ class NotebookSessions:
         if session is None:
             raise NotFoundError(f"there is no session {session_id[:64]!r}")
         before = await self._kernel(session)
-        if kernel is None and spec is not None and (
-            before is None or before.workload.name != spec.name
+        if (
+            kernel is None
+            and spec is not None
+            and (before is None or before.workload.name != spec.name)
         ):
             working_dir = before.workload.spec.get("working_dir", "") if before else ""
             kernel = await self._kernels.create(

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 V1 = "v1.kernel.websocket.jupyter.org"
@@ -86,6 +87,14 @@ def parent_session(parts: Parts) -> str:
         return ""
 
 
+def msg_type_of(parts: Parts) -> str:
+    """Return a message's type, empty where its header has none."""
+    try:
+        return str(json.loads(parts[0]).get("msg_type", ""))
+    except (ValueError, AttributeError):
+        return ""
+
+
 def _split_v1(data: str | bytes) -> tuple[str, Parts]:
     if isinstance(data, str):
         raise WireError("this protocol is binary")
@@ -95,7 +104,7 @@ def _split_v1(data: str | bytes) -> tuple[str, Parts]:
     offsets = struct.unpack_from(f"<{count}Q", data, 8)
     if list(offsets) != sorted(offsets) or offsets[0] < 8 * (count + 1) or offsets[-1] > len(data):
         raise WireError("offsets out of order")
-    fields = [data[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
+    fields = [data[a:b] for a, b in pairwise(offsets)]
     return fields[0].decode(), fields[1:]
 
 
@@ -118,7 +127,7 @@ def _split_default(data: str | bytes) -> tuple[str, Parts]:
         offsets = [*struct.unpack_from(f"!{count}I", data, 4), len(data)]
         if offsets != sorted(offsets) or offsets[0] < 4 * (count + 1):
             raise WireError("offsets out of order")
-        text, *buffers = (data[a:b] for a, b in zip(offsets, offsets[1:], strict=False))
+        text, *buffers = (data[a:b] for a, b in pairwise(offsets))
         message = json.loads(text)
     else:
         message = json.loads(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import func, insert, select, update
@@ -38,18 +38,11 @@ class Accounts:
         try:
             async with self._database.writing() as connection:
                 last = await connection.scalar(select(func.max(table.c.number)))
-                row = {
-                    "name": name,
-                    "password_hash": password_hash,
-                    "one_time": one_time,
-                    "admin": admin,
-                    "number": (last or 0) + 1,
-                    "created_at": moment,
-                }
-                await connection.execute(insert(table).values(**row, changed_at=moment))
+                account = Account(name, password_hash, one_time, admin, (last or 0) + 1, moment)
+                await connection.execute(insert(table).values(**asdict(account), changed_at=moment))
         except IntegrityError:
             raise AccountError(f"there is a user called {name!r} already") from None
-        return Account(**row)
+        return account
 
     async def get(self, name: str) -> Account | None:
         """Return an account, None where there is none of that name."""

@@ -65,7 +65,7 @@ class _told:  # noqa: N801  used as a statement
     """Turns what a driver raises into one sentence."""
 
     def __init__(self, url: str) -> None:
-        self._where = url.split("@")[-1].removeprefix("sqlite+aiosqlite:///")
+        self._where = url.rpartition("@")[2].removeprefix("sqlite+aiosqlite:///")
 
     def __enter__(self) -> None:
         return None

@@ -44,7 +44,9 @@ async def upgrade(url: str) -> None:
             found = await connection.run_sync(revision)
         if found == HEAD:
             return
-        known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
+        known = {
+            script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()
+        }
         if found is not None and found not in known:
             raise StoreError(
                 f"the database is at version {found}, which is newer than this teamhub ({HEAD}); "

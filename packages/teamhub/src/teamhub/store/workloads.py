@@ -151,9 +151,7 @@ class Workloads:
             await connection.execute(
                 update(table)
                 .where(living, table.c.desired == Desired.RUNNING.value)
-                .values(
-                    desired=Desired.STOPPED.value, reason=Reason.ASKED.value, changed_at=now()
-                )
+                .values(desired=Desired.STOPPED.value, reason=Reason.ASKED.value, changed_at=now())
             )
             count = await connection.scalar(select(func.count()).select_from(table).where(living))
         return int(count or 0)
@@ -194,9 +192,7 @@ class Workloads:
             raise NotFoundError(f"there is no workload {workload_id}")
         return found
 
-    async def advance(
-        self, workload: Workload, status: Status, epoch: int, **values: Any
-    ) -> bool:
+    async def advance(self, workload: Workload, status: Status, epoch: int, **values: Any) -> bool:
         """Move a workload on, as the active dispatcher.
 
         Args:

@@ -1,7 +1,6 @@
 """Alembic's entry: runs the migrations on the connection that migrate.py hands over."""
 
 from alembic import context
-
 from teamhub.store.schema import metadata
 
 context.configure(

@@ -2,7 +2,6 @@
 
 import sqlalchemy as sa
 from alembic import op
-
 from teamhub.store.schema import UtcDateTime
 
 revision = "0001"
