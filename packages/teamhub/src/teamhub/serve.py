@@ -50,8 +50,12 @@ async def dispatcher_for(deployment: Deployment, store: Store) -> Dispatcher:
     deployment_id = await store.deployment_id()
     first_uid = None
     if config.engine.name == "process":
+        commands = {config.environment(name).argv[0] for name in config.environments}
         possible, why = uid_per_member_possible(
-            config.engine.process.uid_per_member, sys.executable
+            config.engine.process.uid_per_member,
+            sys.executable,
+            config.data_dir,
+            *filter(os.path.isabs, commands),
         )
         first_uid = config.engine.process.first_uid if possible else None
         if not possible:
