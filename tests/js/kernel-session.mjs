@@ -1,6 +1,6 @@
 // Uses a kernel as JupyterLab does, through JupyterLab's own client, @jupyterlab/services.
 //
-//   TEAMHUB_URL               where the Jupyter API is, e.g. http://127.0.0.1:8000/services/gateway/
+//   TEAMHUB_URL               where the Jupyter API is, as http://127.0.0.1:8000/services/gateway/
 //   TEAMHUB_WS_URL            the same for websockets; left out, it follows from TEAMHUB_URL
 //   TEAMHUB_TOKEN             a personal token
 //   TEAMHUB_KERNEL            the kernelspec's name; python3 when left out
@@ -11,7 +11,8 @@
 
 import services from '@jupyterlab/services';
 
-const { KernelManager, KernelSpecAPI, KernelSpecManager, ServerConnection, SessionManager } = services;
+const { KernelManager, KernelSpecAPI, KernelSpecManager } = services;
+const { ServerConnection, SessionManager } = services;
 
 // The client reports its websockets on the console; standard output is for the one line.
 console.log = console.debug = console.info = console.error;
