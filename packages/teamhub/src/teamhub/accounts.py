@@ -1,0 +1,186 @@
+"""Local accounts: what may be a name and a password, and how the two are made and checked.
+
+Used by the hub at sign-in and by the command line, which works while the hub is down. Hashing
+takes a tenth of a second and 64 MiB, so it is done in threads, two at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from teamhub.errors import AccountError, NotFoundError, RefusedError
+from teamhub.store import Store
+from teamhub.store.accounts import Account
+
+NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,31}"
+MAXIMUM_PASSWORD_LENGTH = 1024
+"""In characters. A bound on what an unknown client can make us hash."""
+
+# Nothing that looks like something else: no i, l, o, 0, 1. Sixteen of them are 79 bits.
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+_GROUPS = 4
+_GROUP_LENGTH = 4
+
+_T = TypeVar("_T")
+
+_hasher = PasswordHasher()
+_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="passwords")
+_decoy: list[str] = []
+
+
+def account_name(text: str) -> str:
+    """Return the account name that somebody means: without blanks around it, in lower case.
+
+    Raises:
+        AccountError: it cannot be an account's name.
+    """
+    stripped = text.strip()
+    # Before lower(), which makes ASCII of some other letters (the Kelvin sign becomes a "k").
+    name = stripped.lower() if stripped.isascii() else ""
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise AccountError(
+            f"{_shown(text)} cannot be a user name: use 1 to 32 of a-z, 0-9, '.', '_' and '-', "
+            "beginning with a letter or a digit"
+        )
+    return name
+
+
+def password_rules(minimum_length: int) -> str:
+    """Return what a new password must be, as one sentence for a person."""
+    return (
+        f"At least {minimum_length} characters of any kind, "
+        "not your user name, and not the password that you have now."
+    )
+
+
+async def add_user(store: Store, name: str, *, admin: bool) -> str:
+    """Add an account and return its one-time password, which is kept nowhere.
+
+    Raises:
+        AccountError: the name is taken, or cannot be a name.
+    """
+    name = account_name(name)
+    password = one_time_password()
+    await store.accounts.add(name, await _hash(password), one_time=True, admin=admin)
+    return password
+
+
+async def reset_password(store: Store, name: str) -> str:
+    """Give an account a new one-time password and return it. The old password is void.
+
+    Raises:
+        AccountError: it cannot be a name.
+        NotFoundError: there is no such account.
+    """
+    name = account_name(name)
+    if await store.accounts.get(name) is None:
+        raise NotFoundError(f"there is no user called {name!r}")
+    password = one_time_password()
+    await store.accounts.set_password(name, await _hash(password), one_time=True)
+    return password
+
+
+async def check(store: Store, name: str, password: str) -> Account | None:
+    """Return the account whose password this is, else None.
+
+    Takes as long for an account that does not exist as for a wrong password.
+    """
+    try:
+        account = await store.accounts.get(account_name(name))
+    except AccountError:
+        account = None
+    if len(password) > MAXIMUM_PASSWORD_LENGTH:
+        return None
+    decoy = await _decoy_hash()
+    right = await _matches(account.password_hash if account is not None else decoy, password)
+    return account if account is not None and right else None
+
+
+async def change_password(
+    store: Store, account: Account, password: str, *, minimum_length: int
+) -> None:
+    """Give an account the password that its owner chose.
+
+    Args:
+        account: as it was when its owner proved to be its owner; whoever asks has checked that.
+        minimum_length: in characters.
+
+    Raises:
+        AccountError: the password breaks a rule; the message says which.
+        RefusedError: the account has another password by now, or is gone.
+    """
+    plain = _normal(password)
+    if plain is None:
+        raise AccountError("the new password has characters that cannot be stored")
+    if len(plain) < minimum_length:
+        raise AccountError(f"the new password should have at least {minimum_length} characters")
+    if len(plain) > MAXIMUM_PASSWORD_LENGTH:
+        raise AccountError(
+            f"the new password should have at most {MAXIMUM_PASSWORD_LENGTH} characters"
+        )
+    if plain.strip().lower() == account.name:
+        raise AccountError("the new password should not be the user name")
+    if await _matches(account.password_hash, password):
+        raise AccountError("the new password should not be the one that you have now")
+    hashed = await _hash(password)
+    now = await store.accounts.get(account.name)
+    if now is None or now.password_hash != account.password_hash:
+        raise RefusedError("the password has been changed meanwhile; sign in with the new one")
+    await store.accounts.set_password(account.name, hashed, one_time=False)
+
+
+def one_time_password() -> str:
+    """Return a new password of four groups, easy to read out: "k7wm-3hnq-x2pd-9rtc"."""
+    return "-".join(
+        "".join(secrets.choice(_ALPHABET) for _ in range(_GROUP_LENGTH)) for _ in range(_GROUPS)
+    )
+
+
+def _normal(password: str) -> str | None:
+    """Return a password in the one form in which all keyboards agree; None: not text at all."""
+    normal = unicodedata.normalize("NFC", password)
+    try:
+        normal.encode()
+    except UnicodeEncodeError:
+        return None
+    return normal
+
+
+async def _hash(password: str) -> str:
+    return await _in_thread(lambda: _hasher.hash(unicodedata.normalize("NFC", password)))
+
+
+async def _matches(known_hash: str, password: str) -> bool:
+    plain = _normal(password)
+
+    def verify() -> bool:
+        try:
+            return _hasher.verify(known_hash, plain or "")
+        except (VerificationError, InvalidHashError):
+            return False
+
+    return await _in_thread(verify) and plain is not None
+
+
+async def _decoy_hash() -> str:
+    """Return the hash of a password that nobody has, made with the settings of real ones."""
+    if not _decoy:
+        _decoy.append(await _hash(one_time_password()))
+    return _decoy[0]
+
+
+async def _in_thread(work: Callable[[], _T]) -> _T:
+    return await asyncio.get_running_loop().run_in_executor(_threads, work)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "...")

@@ -1,0 +1,94 @@
+"""Sign-in with the accounts of the store: exactly those who have one get in.
+
+Why not an authenticator from elsewhere: docs/decisions/0004.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from jupyterhub.auth import Authenticator
+from tornado import web
+from traitlets import default
+
+from teamhub.accounts import NAME_PATTERN, check
+from teamhub.errors import StoreError
+from teamhub.hub.process import current
+from teamhub.hub.sign_in import NewPasswordNeeded, SignInHandler, TooManyFailures
+from teamhub.hub.throttle import Throttle
+
+
+class AccountAuthenticator(Authenticator):  # type: ignore[misc]
+    """JupyterHub's side of teamhub's accounts."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._throttle = Throttle()
+
+    @default("any_allow_config")
+    def _any_allow_config(self) -> bool:
+        """Having an account is the allow list."""
+        return True
+
+    def get_handlers(self, app: object) -> list[tuple[str, type]]:
+        """Return the sign-in page."""
+        return [("/login", SignInHandler)]
+
+    def validate_username(self, username: str) -> bool:
+        """Return whether it can be an account's name."""
+        return bool(super().validate_username(username)) and bool(
+            re.fullmatch(NAME_PATTERN, username)
+        )
+
+    async def check_allowed(
+        self, username: str, authentication: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Return whether there is an account."""
+        return await (await current().store()).accounts.get(username) is not None
+
+    async def authenticate(self, handler: Any, data: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return who it is, None for a wrong name or password.
+
+        `data` is a form's, or the JSON that the hub's API was given in place of a token.
+
+        Raises:
+            NewPasswordNeeded: the password was right, and has to be replaced first.
+            TooManyFailures: the next attempt has to wait.
+            web.HTTPError: 503, the database cannot be used.
+        """
+        name, password = (data or {}).get("username"), (data or {}).get("password")
+        if not isinstance(name, str) or not isinstance(password, str):
+            return None
+        # An address, too: else whoever knows a name could keep its owner out.
+        attempt = (name.strip().lower()[:64], handler.request.remote_ip)
+        wait_seconds = self._throttle.attempt(attempt)
+        if wait_seconds:
+            raise TooManyFailures(wait_seconds)
+        try:
+            account = await check(await current().store(), name, password)
+        except StoreError as error:
+            self._throttle.succeeded(attempt)
+            self.log.error("Nobody can sign in: %s", error)
+            raise web.HTTPError(503, "The database is not there. Try again soon.") from None
+        if account is None:
+            return None
+        self._throttle.succeeded(attempt)
+        if account.one_time:
+            raise NewPasswordNeeded(account)
+        return {"name": account.name, "admin": account.admin}
+
+    async def refresh_user(self, user: Any, handler: Any = None) -> bool | dict[str, Any]:
+        """Return what is true of a signed-in user now; False: they have to sign in again.
+
+        They have to when the account is gone, or its password has been reset.
+        """
+        try:
+            account = await (await current().store()).accounts.get(user.name)
+        except StoreError as error:
+            self.log.warning("%s stays signed in: %s", user.name, error)
+            return True
+        if account is None or account.one_time:
+            return False
+        return {"name": account.name, "admin": account.admin}

@@ -1,0 +1,172 @@
+"""Our settings as JupyterHub's: from a deployment to traitlets by class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from teamhub.deployment import Deployment
+from teamhub.hub.spawner import STOP_MARGIN_SECONDS
+
+GATEWAY = "gateway"
+OPERATOR = "operator"
+GATEWAY_SCOPE = f"access:services!service={GATEWAY}"
+"""What a token must hold to be good for the gateway."""
+
+TOKEN_DAYS = 365
+"""The longest life of a token that somebody makes."""
+
+HTTP_TIMEOUT_SECONDS = 30
+POLL_SECONDS = 10
+SQLITE_BUSY_TIMEOUT_SECONDS = 15
+
+# The hub's lists in which `[hub.extra]` adds to ours: without ours nothing works.
+_ADDED_TO = {("JupyterHub", "services"), ("JupyterHub", "load_roles")}
+
+Traitlets = dict[str, dict[str, Any]]
+
+
+def assemble(deployment: Deployment) -> Traitlets:
+    """Return JupyterHub's settings: class names to traitlets.
+
+    `[hub.extra]` has the last word, but for services and roles, where it adds to ours. Reads the
+    deployment's ports and secrets; changes nothing else than making those that are missing.
+    """
+    config = deployment.config
+    settings: Traitlets = {
+        "JupyterHub": {
+            **_addresses(deployment),
+            **_database(config.hub_database_url()),
+            **_conduct(),
+            "services": _services(deployment),
+            "load_roles": _roles(),
+            "authenticator_class": "teamhub.hub.accounts.AccountAuthenticator",
+            "spawner_class": "teamhub.hub.spawner.WorkloadSpawner",
+            "cookie_secret": bytes.fromhex(deployment.secrets().cookie),
+            "template_paths": [str(Path(__file__).parent / "templates")],
+        },
+        "ConfigurableHTTPProxy": {
+            # The proxy is a process of its own, so that it outlives the hub.
+            "should_start": False,
+            "api_url": f"http://127.0.0.1:{deployment.ports().proxy_api}",
+            "auth_token": deployment.secrets().proxy_token,
+        },
+        "Spawner": {
+            "ip": "127.0.0.1",
+            "port": 0,
+            "default_url": "/lab",
+            "env_keep": [],
+            # The spawner's own deadlines come first: they know why.
+            "start_timeout": int(
+                config.servers.start_timeout_seconds
+                + config.dispatcher.stop_timeout_seconds
+                + 2 * STOP_MARGIN_SECONDS
+            ),
+            "http_timeout": HTTP_TIMEOUT_SECONDS,
+            "poll_interval": POLL_SECONDS,
+            # Failing servers are no reason to end the hub.
+            "consecutive_failure_limit": 0,
+        },
+    }
+    return with_extra(settings, config.hub.extra)
+
+
+def with_extra(settings: Traitlets, extra: Mapping[str, Mapping[str, Any]]) -> Traitlets:
+    """Return settings in which the extra ones win; lists of services and roles are joined."""
+    joined = {name: dict(traits) for name, traits in settings.items()}
+    for name, traits in extra.items():
+        ours = joined.setdefault(name, {})
+        for trait, value in traits.items():
+            ours[trait] = [*ours[trait], *value] if (name, trait) in _ADDED_TO else value
+    return joined
+
+
+def _addresses(deployment: Deployment) -> dict[str, Any]:
+    proxy, ports = deployment.config.proxy, deployment.ports()
+    host = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
+    hub = f"http://127.0.0.1:{ports.hub}"
+    return {
+        "bind_url": f"http://{host}:{proxy.port}/",
+        "hub_bind_url": hub,
+        "hub_connect_url": hub,
+    }
+
+
+def _database(url: str) -> dict[str, Any]:
+    settings: dict[str, Any] = {"db_url": url, "upgrade_db": True}
+    if url.startswith("sqlite"):
+        settings["db_kwargs"] = {
+            "connect_args": {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
+        }
+    return settings
+
+
+def _conduct() -> dict[str, Any]:
+    return {
+        # Servers outlive the hub.
+        "cleanup_servers": False,
+        "cleanup_proxy": False,
+        "shutdown_on_logout": False,
+        "allow_named_servers": False,
+        "redirect_to_server": True,
+        # Also how long a restarted proxy is without its routes.
+        "last_activity_interval": 60,
+        # The dispatcher limits how many start at once; this only keeps the hub answering.
+        "concurrent_spawn_limit": 100,
+        "authenticate_prometheus": True,
+        "oauth_require_pkce": True,
+        "token_expires_in_max_seconds": TOKEN_DAYS * 24 * 3600,
+        "log_level": "INFO",
+        "log_format": "%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s",
+        "log_datefmt": "%Y-%m-%d %H:%M:%S",
+    }
+
+
+def _services(deployment: Deployment) -> list[dict[str, Any]]:
+    secrets = deployment.secrets()
+    return [
+        {
+            # Learning whose a token is needs that token, and no scope of the gateway's own.
+            "name": GATEWAY,
+            "url": f"http://127.0.0.1:{deployment.ports().gateway}",
+            "api_token": secrets.gateway_token,
+            "oauth_no_confirm": True,
+            "display": False,
+        },
+        {
+            # The supervisor and the command line.
+            "name": OPERATOR,
+            "api_token": secrets.operator_token,
+            "display": False,
+        },
+    ]
+
+
+def _roles() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": "user",
+            "description": "A member: their own things, and the gateway",
+            "scopes": ["self", GATEWAY_SCOPE],
+        },
+        {
+            "name": "server",
+            "description": "A notebook server: its activity, its own pages, and the gateway",
+            "scopes": ["users:activity!user", "access:servers!server", GATEWAY_SCOPE],
+        },
+        {
+            "name": OPERATOR,
+            "description": "What running a deployment takes",
+            "scopes": [
+                "admin:users",
+                "admin:servers",
+                "list:users",
+                "tokens",
+                "read:hub",
+                "proxy",
+                "shutdown",
+            ],
+            "services": [OPERATOR],
+        },
+    ]

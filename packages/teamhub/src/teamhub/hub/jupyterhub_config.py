@@ -1,0 +1,15 @@
+"""What `jupyterhub -f` reads. The data directory comes in TEAMHUB_DATA_DIR."""
+
+import os
+from pathlib import Path
+
+from teamhub.deployment import Deployment
+from teamhub.hub.assemble import assemble
+from teamhub.hub.process import begin
+
+c = get_config()  # type: ignore[name-defined]  # noqa: F821  given by traitlets
+
+deployment = Deployment.running(Path(os.environ["TEAMHUB_DATA_DIR"]))
+begin(deployment)
+for name, traits in assemble(deployment).items():
+    c[name].update(traits)
