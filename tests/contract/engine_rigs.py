@@ -4,6 +4,7 @@ what really runs that does not go through the engine."""
 from __future__ import annotations
 
 import asyncio
+import shutil
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import psutil
 from teamhub.engines.base import Engine
+from teamhub.engines.directories import sockets_path
 from teamhub.engines.fake import FakeEngine, FakeMachine
 from teamhub.engines.process import ProcessEngine
 from teamhub.model import Handle, Kind, Launch, Observed, Phase
@@ -138,6 +140,8 @@ _SAY = (
     "os.environ['TEAMHUB_WAKE_SOCKET']);"
 )
 _STAY = "os.execvp('sleep',['sleep','600'])"
+_EXIT_3 = r"echo before; printf '\377\n' >&2; echo after; exit 3"
+_DEAF = "import signal;signal.signal(signal.SIGTERM,signal.SIG_IGN);"
 _CHILD = "import subprocess;subprocess.Popen(['sleep','600'],start_new_session=True);"
 
 
@@ -159,25 +163,24 @@ class ProcessRig(Rig):
         )
 
     def argv(self, program: Program) -> tuple[str, ...]:
-        python = (self._python, "-I", "-S", "-c")
-        match program:
-            case Program.READY:
-                return (*python, _SAY % "true" + _STAY)
-            case Program.LISTENING:
-                return (*python, _SAY % "false" + _STAY)
-            case Program.QUIET:
-                return ("/bin/sh", "-c", "exec sleep 600")
-            case Program.EXITS_3:
-                return ("/bin/sh", "-c", r"echo before; printf '\377\n' >&2; echo after; exit 3")
-            case Program.STUBBORN:
-                ignore = "import signal;signal.signal(signal.SIGTERM,signal.SIG_IGN);"
-                return (*python, ignore + _SAY % "true" + _STAY)
-            case Program.FAMILY:
-                return (*python, _CHILD + _SAY % "true" + _STAY)
-            case Program.ORPHANS:
-                return ("/bin/sh", "-c", "setsid sleep 600 & exit 0")
-            case Program.MISSING:
-                return ("/no/such/command", "here")
+        return {
+            Program.READY: self.python(_SAY % "true" + _STAY),
+            Program.LISTENING: self.python(_SAY % "false" + _STAY),
+            Program.QUIET: ("/bin/sh", "-c", "exec sleep 600"),
+            Program.EXITS_3: (
+                "/bin/sh",
+                "-c",
+                r"echo before; printf '\377\n' >&2; echo after; exit 3",
+            ),
+            Program.STUBBORN: self.python(_DEAF + _SAY % "true" + _STAY),
+            Program.FAMILY: self.python(_CHILD + _SAY % "true" + _STAY),
+            Program.ORPHANS: ("/bin/sh", "-c", "setsid sleep 600 & exit 0"),
+            Program.MISSING: ("/no/such/command", "here"),
+        }[program]
+
+    def python(self, code: str) -> tuple[str, ...]:
+        """Return the command that runs a line of Python, without anything that takes time."""
+        return (self._python, "-I", "-S", "-c", code)
 
     async def act(self, launch: Launch, program: Program) -> None:
         """Processes act by themselves."""
@@ -203,8 +206,9 @@ class ProcessRig(Rig):
             process.kill()
 
     def kill_everything(self) -> None:
-        """End what a failed test has left."""
+        """End what a test has left, and delete what lies outside its data directory."""
         self.make_exit("")
+        shutil.rmtree(sockets_path(self.data_dir, self.deployment), ignore_errors=True)
 
 
 async def until(

@@ -68,7 +68,7 @@ class Directory:
         return self.path / "log"
 
     def create(self, uid: int | None, gid: int | None) -> None:
-        """Make everything anew, empty.
+        """Make everything that is not there, empty.
 
         Args:
             uid: whom the workload's own part belongs to; None: us.
@@ -78,8 +78,8 @@ class Directory:
         self.path.mkdir(mode=0o700 if uid is None else 0o711)
         own = [self.address_file.parent, self.runtime]
         for path in own:
-            path.mkdir(mode=0o700)
-        os.close(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+            path.mkdir(mode=0o700, exist_ok=True)
+        _write_private(self.log, b"")
         if uid is not None:
             self.path.chmod(0o711)
             for path in (*own, self.log):
@@ -151,7 +151,7 @@ class Directory:
             kept = _tail(self.log)
             # First room, then the copy: it is a full disk that this is against.
             os.truncate(self.log, 0)
-            (self.path / "log.1").write_bytes(kept)
+            _write_private(self.path / "log.1", kept)
         except OSError:
             return
 
@@ -190,6 +190,13 @@ class Directories:
         mode = 0o711 if os.geteuid() == 0 else 0o700
         make_private(self.workloads, mode)
         make_private(self.sockets, mode)
+
+    def close(self) -> None:
+        """Leave nothing below the temporary directory that no workload needs."""
+        try:
+            self.sockets.rmdir()
+        except OSError:
+            return
 
     def of(self, workload_id: str) -> Directory:
         """Return the directories of one workload, which need not exist."""
@@ -244,8 +251,15 @@ def _open_up(path: Path) -> None:
 
 def _write(path: Path, value: Mapping[str, Any]) -> None:
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(value))
+    _write_private(new, json.dumps(value).encode())
     new.replace(path)
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    # Other users can pass through the directory, and guess the names in it.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -27,6 +27,7 @@ from teamhub_shim.protocol import (
 
 from teamhub.engines import limits, processes
 from teamhub.engines.base import Engine
+from teamhub.engines.border import NO_BORDER, uid_per_member_possible
 from teamhub.engines.directories import Directories, Directory, valid_name
 from teamhub.engines.events import Events
 from teamhub.engines.exits import Exits
@@ -38,6 +39,8 @@ from teamhub.engines.wake import WakeSocket
 from teamhub.errors import EngineError
 from teamhub.model import Handle, Launch, Node, Observed, Phase
 from teamhub.reasons import Reason
+
+__all__ = ["NO_BORDER", "ProcessEngine", "uid_per_member_possible"]
 
 KILL_TIMEOUT_SECONDS = 10.0
 """How long what was killed may take to be gone; longer only where the kernel itself hangs."""
@@ -97,10 +100,12 @@ class ProcessEngine(Engine):
         """See Engine. Waits for starts and removals that are under way."""
         while self._doing:
             await asyncio.wait(set(self._doing))
-        self._is_open = False
+        was_open, self._is_open = self._is_open, False
         self._exits.close()
         self._watched.clear()
         self._wake.close()
+        if was_open:
+            self._directories.close()
 
     async def nodes(self) -> Sequence[Node]:
         """See Engine. The detail says which limits this machine cannot enforce."""
