@@ -7,10 +7,17 @@ buffers) without signature: the signature is between shim and kernel.
 
 gateway to shim::
 
-    hello  JSON {}                                   opens the link; answered with `state`
+    hello  JSON {}                                   answered with `state`
+           opens the link, with nothing attached;
+           until it has come, a `ping` is not answered and a `call` is answered with an error: so
+           a gateway whose socket reconnected by itself notices that its sessions are not attached
     send   channel, msg_id, header, parent, metadata, content, *buffers
            for the kernel; a msg_id that was sent before is not sent again
     call   call_id, method, JSON arguments           answered with `return`
+    ack    number (8 bytes), session                 no answer
+           everything up to this number has arrived (an empty session: at every session of this
+           link); a later `attach` goes on there. Without any `ack` it goes on after the last
+           message handed to the link, and what was in flight when a link broke is lost
     ping   payload                                   answered with `pong`
 
 shim to gateway::
@@ -20,6 +27,8 @@ shim to gateway::
              number: the position in the journal, from 1, never reused while the shim lives.
              session: empty for what happens now, to all attached sessions of this link; else
              a replay for that session alone
+             Whose reply it is, the parent header says: the shim sends all to every link. The
+             numbers follow each other; a hole is what a slow link made the journal forget
     state    JSON State
     detached session                                 another link attached that session
     return   call_id, JSON {"result": …} or {"error": "one line"}
@@ -31,8 +40,9 @@ Methods of `call` (arguments; result):
     Answered when everything sent before on this link has been handed to the kernel's sockets.
 `attach` ({"session": str}; {"resumed": bool, "replayed": int, "missed": int})
     Messages for this session go to this link from now on. A session that the shim has seen
-    before first gets, as replays, what came after the last message sent to it; `missed` counts
-    those that no longer fit the journal. A session never seen starts with what comes next.
+    before first gets, as replays, what came after the last message sent to it (or acknowledged
+    by it), and then the answer; `missed` counts those that no longer fit the journal. A session
+    never seen starts with what comes next.
 `detach` ({"session": str}; {})
     The session's place is kept, so that a later `attach` goes on there.
 `interrupt` ({}; {})
@@ -42,7 +52,9 @@ Methods of `call` (arguments; result):
     Answered when the new one is ready; an error says why not.
 
 Kernel states, as Jupyter names them: `starting`, `idle`, `busy`, `restarting`,
-`autorestarting`, `dead`.
+`autorestarting`, `dead`. When a kernel has died by itself, the shim also puts a status message
+`restarting` on iopub (the word by which Jupyter's clients learn that they must forget what they
+asked), and `dead` when there will be no other. A restart that was asked for is told by `state`.
 """
 
 from __future__ import annotations
@@ -55,6 +67,7 @@ from typing import Any
 HELLO = b"hello"
 SEND = b"send"
 CALL = b"call"
+ACK = b"ack"
 PING = b"ping"
 MESSAGE = b"message"
 STATE = b"state"
@@ -135,7 +148,8 @@ class State:
 
     def to_json(self) -> bytes:
         """Return JSON from which `from_json` makes an equal state."""
-        return json.dumps(asdict(self)).encode()
+        # Not asdict(): it would copy all of kernel_info, several times a second.
+        return json.dumps(vars(self)).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> State:
