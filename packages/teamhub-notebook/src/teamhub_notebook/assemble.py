@@ -41,7 +41,6 @@ def _serve(config: Config, settings: Settings) -> None:
     # As whom this runs was decided by who started it.
     server.allow_root = True
     server.open_browser = False
-    server.no_browser_open_file = True
     server.quit_button = False
     server.terminals_enabled = True
     server.jpserver_extensions = {"jupyterlab": True, "jupyter_server_terminals": True}

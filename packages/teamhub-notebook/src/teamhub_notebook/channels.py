@@ -37,7 +37,7 @@ from teamhub_notebook.outbox import Outbox
 KEPT_BYTES = 64 * 1024**2
 """How much may wait for a gateway that is away."""
 
-UNFLUSHED_BYTES = 4 * 1024**2
+UNFLUSHED_BYTES = 64 * 1024**2
 """How much may wait for a slow browser before the gateway is read no further."""
 
 FIRST_PAUSE_SECONDS = 0.1

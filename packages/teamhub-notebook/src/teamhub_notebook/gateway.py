@@ -40,13 +40,20 @@ def url_of(*parts: str) -> str:
     return "/".join([_where(), *(quote(part, safe="") for part in parts)])
 
 
-async def call(method: str, *parts: str, body: dict[str, Any] | None = None) -> Any:
+async def call(
+    method: str,
+    *parts: str,
+    body: dict[str, Any] | None = None,
+    timeout_seconds: float | None = None,
+) -> Any:
     """Ask the gateway for `parts` and return the JSON of its answer, None for an empty one.
+
+    It has `timeout_seconds` to answer, by default as long as is configured.
 
     Raises:
         GatewayError: with the gateway's own status and words, or 503 if it cannot be reached.
     """
-    response = await fetch(method, *parts, body=body)
+    response = await fetch(method, *parts, body=body, timeout_seconds=timeout_seconds)
     if not response.body:
         return None
     try:
@@ -55,7 +62,12 @@ async def call(method: str, *parts: str, body: dict[str, Any] | None = None) -> 
         raise GatewayError(503, f"The kernel gateway at {_where()} sent no JSON") from error
 
 
-async def fetch(method: str, *parts: str, body: dict[str, Any] | None = None) -> HTTPResponse:
+async def fetch(
+    method: str,
+    *parts: str,
+    body: dict[str, Any] | None = None,
+    timeout_seconds: float | None = None,
+) -> HTTPResponse:
     """Ask the gateway for `parts` and return its whole answer.
 
     Nothing is asked twice that may have had an effect: only refused connections are tried
@@ -65,6 +77,8 @@ async def fetch(method: str, *parts: str, body: dict[str, Any] | None = None) ->
         GatewayError: with the gateway's own status and words, or 503 if it cannot be reached.
     """
     arguments = connection_arguments()
+    if timeout_seconds is not None:
+        arguments["request_timeout"] = timeout_seconds
     if method not in {"GET", "DELETE"}:
         arguments["headers"]["Content-Type"] = "application/json"
         arguments["body"] = json.dumps(body or {})

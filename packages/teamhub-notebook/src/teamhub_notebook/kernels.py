@@ -14,6 +14,9 @@ from teamhub_notebook.gateway import call, url_of
 
 KERNELS = ("api", "kernels")
 
+RESTART_SECONDS = 130.0
+"""A restart is answered when the new process is there; the gateway itself gives up before."""
+
 
 class RemoteKernel(GatewayKernelManager):
     """One kernel at the gateway: what is known here of it."""
@@ -172,7 +175,7 @@ class RemoteKernels(GatewayMappingKernelManager):
         self, kernel_id: str, now: bool = False, **_kwargs: Any
     ) -> None:
         """Have the gateway restart a kernel in its place."""
-        await call("POST", *KERNELS, kernel_id, "restart")
+        await call("POST", *KERNELS, kernel_id, "restart", timeout_seconds=RESTART_SECONDS)
 
     async def interrupt_kernel(  # type: ignore[override]
         self, kernel_id: str, **_kwargs: Any
