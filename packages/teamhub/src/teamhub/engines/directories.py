@@ -41,7 +41,7 @@ this and what is written between two looks, which the dispatcher's sweep decides
 KEPT_LOG_BYTES = 1024**2
 """What is kept of a log that is cut, and the most that is read of one."""
 
-_ADDRESS_BYTES = 4096
+_RECORD_BYTES = 4096
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -268,13 +268,14 @@ def _read(path: Path) -> dict[str, Any] | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
-        try:
-            value = json.loads(file.read(_ADDRESS_BYTES + 1)[:_ADDRESS_BYTES])
-        except (OSError, ValueError, RecursionError):
-            return None
+        value = json.loads(os.read(descriptor, _RECORD_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    finally:
+        os.close(descriptor)
     return value if isinstance(value, dict) else None
 
 
