@@ -1,0 +1,5 @@
+"""`python -m teamhub.cli` is `teamhub`."""
+
+from teamhub.cli.main import main
+
+main()

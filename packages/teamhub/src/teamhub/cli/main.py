@@ -1,0 +1,98 @@
+"""The entry: runs a command, and turns every way in which it may end into a line and a status."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from teamhub.cli.accounts import users
+from teamhub.cli.choice import Choice
+from teamhub.cli.kernels import kernels
+from teamhub.cli.server import down, status, up
+from teamhub.cli.tokens import tokens
+from teamhub.errors import TeamhubError
+from teamhub.supervisor.terminal import Terminal, let_go_of_streams
+
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="teamhub", message="%(prog)s %(version)s")
+def teamhub() -> None:
+    """Run a JupyterHub team server whose kernels outlive everything above them."""
+
+
+for _command in (up, down, status, users, tokens, kernels):
+    teamhub.add_command(_command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `teamhub` with these arguments (None: the process's own) and exit with its status."""
+    status_code = _run(arguments)
+    let_go_of_streams()
+    sys.exit(status_code)
+
+
+def _run(arguments: list[str] | None) -> int:
+    terminal = Terminal()
+    try:
+        # Not standalone: click would print three lines where one says it.
+        returned = teamhub.main(arguments, prog_name="teamhub", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
+    except click.UsageError as error:
+        terminal.say(f"{_sentence(error)}; see `{_command_path(error)} --help`")
+        return error.exit_code
+    except click.ClickException as error:
+        terminal.say(error.format_message())
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except TeamhubError as error:
+        terminal.say(str(error))
+        return error.exit_code
+    except BrokenPipeError:
+        return 1  # whoever read our output wanted no more of it
+    except Exception as error:  # the last resort: nobody is shown a traceback
+        terminal.say(
+            f"an unexpected problem ({type(error).__name__}), a fault of teamhub's; "
+            f"the details are in {_log_traceback()}"
+        )
+        return 1
+    return returned if isinstance(returned, int) else 0
+
+
+def _sentence(error: click.UsageError) -> str:
+    text = " ".join(error.format_message().split()).rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def _command_path(error: click.UsageError) -> str:
+    return error.ctx.command_path if error.ctx is not None else "teamhub"
+
+
+def _log_traceback() -> str:
+    text = f"{datetime.now(UTC).isoformat()} {os.getpid()}\n{traceback.format_exc()}\n"
+    chosen = Choice.last
+    logs = chosen.data_dir / "logs" if chosen is not None else None
+    try:
+        if logs is None or not logs.is_dir():
+            raise FileNotFoundError
+        path = logs / "cli.log"
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    except OSError:
+        try:
+            descriptor, name = tempfile.mkstemp(prefix="teamhub-", suffix=".log")
+        except OSError:
+            return "no file, for none can be written"
+        path = Path(name)
+    with os.fdopen(descriptor, "a") as file:
+        file.write(text)
+    return str(path)

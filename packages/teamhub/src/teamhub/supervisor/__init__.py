@@ -1,0 +1,7 @@
+"""The supervisor: `teamhub up`, which keeps a deployment's processes running, and its end.
+
+`up.Supervisor` is the sequence; `lock` lets one run at a time, `programs` says what it runs,
+`children` and `keeper` keep that running, `record` makes it findable after a crash, `readiness`
+says whether people can sign in, `ending` ends workloads where no dispatcher does, `down` is the
+other command.
+"""
