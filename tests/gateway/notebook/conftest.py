@@ -83,10 +83,9 @@ async def start(environ: dict[str, str]) -> AsyncIterator[Any]:
 
     async def start_one() -> Notebook:
         config = assemble(environ)
-        # The interface's own code is not what these tests are about; the process tests load it.
-        config.ServerApp.jpserver_extensions = {}
         config.IdentityProvider.token = MEMBER_TOKEN
-        app = NotebookServer(assembled=config)
+        # JupyterLab is not what these tests are about; the process tests load it.
+        app = NotebookServer(assembled=config, needed={})
         app.initialize(argv=[], find_extensions=False)
         await app._post_start()
         await app._adopting

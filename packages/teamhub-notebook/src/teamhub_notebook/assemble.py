@@ -43,7 +43,6 @@ def _serve(config: Config, settings: Settings) -> None:
     server.open_browser = False
     server.quit_button = False
     server.terminals_enabled = True
-    server.jpserver_extensions = {"jupyterlab": True, "jupyter_server_terminals": True}
     # Closing idle servers is the hub's business, closing idle kernels the gateway's.
     server.shutdown_no_activity_timeout = 0
     server.tornado_settings = {"websocket_max_message_size": UNLIMITED_BYTES}

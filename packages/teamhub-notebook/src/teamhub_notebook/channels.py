@@ -182,7 +182,6 @@ class Channels(GatewayWebSocketConnection):
             self.hang_up(PROTOCOL_ERROR, "the kernel gateway does not speak the same protocol")
             self.disconnect()
             raise WebSocketClosedError(f"the gateway does not speak {protocol}")
-        _tune(upstream)
         return upstream
 
     async def _pump(self, upstream: WebSocketClientConnection) -> None:
@@ -191,6 +190,7 @@ class Channels(GatewayWebSocketConnection):
         self._upstream = upstream
         upstream.on_pong = self._acknowledged  # type: ignore[method-assign]
         try:
+            _tune(upstream)
             for waiting in self._outbox:
                 self._send(upstream, waiting)
             self._ask_acknowledgement()
@@ -270,8 +270,8 @@ def _tune(upstream: WebSocketClientConnection) -> None:
     a slow browser has caused, and break a healthy link.
     """
     protocol = upstream.protocol
-    if protocol is None or protocol.stream is None:
-        return  # It has been closed already.
+    if protocol is None or protocol.stream is None or protocol.stream.closed():
+        return  # The reader will notice.
     protocol.set_nodelay(True)
     stream = protocol.stream
     stream.max_buffer_size = UNLIMITED_BYTES

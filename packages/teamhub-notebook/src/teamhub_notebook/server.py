@@ -9,7 +9,7 @@ from typing import Any, cast
 from jupyter_server.serverapp import ServerApp
 from tornado.netutil import bind_sockets
 from tornado.web import HTTPError
-from traitlets import Bool, Instance
+from traitlets import Bool, Dict, Instance
 from traitlets.config import Config
 
 from teamhub_notebook.announcement import Announcement
@@ -27,12 +27,17 @@ class NotebookServer(ServerApp):
     name = "teamhub-notebook"
     assembled = Instance(Config, args=(), help="What `assemble` returned: it has the last word.")
     announcement = Instance(Announcement, allow_none=True)
+    needed = Dict(
+        {"jupyterlab": True, "jupyter_server_terminals": True},
+        help="Extensions that are loaded whatever configuration files say.",
+    )
     # That file would hold the token.
     no_browser_open_file = Bool(True)
 
     def init_server_extensions(self) -> None:
         """Link the extensions, which take their own part of the configuration from ours."""
         self.update_config(self.assembled)
+        self.jpserver_extensions = {**self.jpserver_extensions, **self.needed}
         super().init_server_extensions()
 
     def init_resources(self) -> None:
