@@ -255,8 +255,7 @@ def start_shim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartShim]:
             argv=argv,
             gateway_key=gateway_keys[0].decode(),
             env={"IPYTHONDIR": str(directory / "ipython"), **(env or {})},
-            working_dir=str(directory),
-            **options,
+            **{"working_dir": str(directory), **options},
         )
         wake = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         wake.bind(str(directory / "wake"))

@@ -30,7 +30,9 @@ def test_state_tells_kernel_info_and_busy(start_shim):
     link.ping(b"1")
     link.until(lambda: b"1" in link.pongs)
     assert link.states[-1].execution_state == "busy"
-    link.send("stdin", "input_reply", {"value": "x"}, parent=link.of(asked, "input_request")[0].header)
+    link.send(
+        "stdin", "input_reply", {"value": "x"}, parent=link.of(asked, "input_request")[0].header
+    )
     link.reply(asked)
     link.until(lambda: link.states[-1].execution_state == "idle")
 

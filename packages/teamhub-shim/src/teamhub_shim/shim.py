@@ -85,6 +85,7 @@ class Shim:
         self._last_activity = self._told_activity = time.time()
         self._state_timer: Timer | None = None
 
+        self._watch_signals()  # before anybody is told of us, and so may end us
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(_IO_THREADS)
         try:
             self._directory = RuntimeDirectory(surroundings.runtime_dir, spec.kernel_id)
@@ -109,13 +110,10 @@ class Shim:
 
     def run(self) -> Exit:
         """Keep the kernel until it has ended for good, and say why it did."""
-        wake_up = self._watch_signals()
         self._loop.later(REFRESH_SECONDS, self._refresh)
         self._start()
         while self._exit is None:
             self._loop.turn()
-        signal.set_wakeup_fd(-1)
-        self._loop.drop(wake_up)
         return self._exit
 
     def close(self) -> None:
@@ -352,8 +350,8 @@ class Shim:
 
     # Signals.
 
-    def _watch_signals(self) -> int:
-        """Let signals arrive on the loop, as bytes in a pipe. Returns its read end."""
+    def _watch_signals(self) -> None:
+        """Let signals arrive on the loop, as bytes in a pipe."""
         read_end, write_end = os.pipe()
         os.set_blocking(read_end, False)
         os.set_blocking(write_end, False)
@@ -374,7 +372,6 @@ class Shim:
             _reap_orphans(self._life.pid if self._life is not None else None)
 
         self._loop.add(read_end, read)
-        return read_end
 
 
 def _restart_asked(parts: Sequence[bytes]) -> bool | None:
