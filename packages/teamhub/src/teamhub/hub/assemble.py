@@ -114,6 +114,8 @@ def _conduct() -> dict[str, Any]:
         "last_activity_interval": 60,
         # The dispatcher limits how many start at once; this only keeps the hub answering.
         "concurrent_spawn_limit": 100,
+        # How long a hub that has restarted waits for servers to answer before it does itself.
+        "init_spawners_timeout": 5,
         "authenticate_prometheus": True,
         "oauth_require_pkce": True,
         "token_expires_in_max_seconds": TOKEN_DAYS * 24 * 3600,

@@ -65,7 +65,7 @@ class SignInHandler(LoginHandler):  # type: ignore[misc]
         minimum_length = current().config.accounts.minimum_password_length
         page = await self.render_template(
             "new_password.html",
-            name=account.name,
+            username=account.name,
             fault=fault,
             minimum_length=minimum_length,
             rules=password_rules(minimum_length),
