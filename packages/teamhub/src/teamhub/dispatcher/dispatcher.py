@@ -9,6 +9,7 @@ import os
 import socket
 from typing import Any
 
+import psutil
 import zmq
 from teamhub_shim.protocol import Exit
 
@@ -47,7 +48,7 @@ class Dispatcher:
         self._store = store
         self._engine = engine
         self._launches = launches
-        self._holder = f"{socket.gethostname()}:{os.getpid()}"
+        self._holder = _holder(os.getpid())
         self._epoch = 0
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
@@ -105,9 +106,12 @@ class Dispatcher:
     # The lease
 
     async def _take_lease(self, *, by_force: bool = False) -> None:
-        seconds = 0.0 if by_force else self._config.dispatcher.lease_seconds
         while True:
+            seconds = 0.0 if by_force else self._config.dispatcher.lease_seconds
             with contextlib.suppress(StoreError):
+                held = await self._store.lease.held()
+                if held is not None and _is_dead(held.holder):
+                    seconds = 0.0
                 epoch = await self._store.lease.take(self._holder, seconds)
                 if epoch is not None:
                     self._epoch = epoch
@@ -373,6 +377,24 @@ class Dispatcher:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+
+def _holder(pid: int) -> str:
+    """A name for a process of this machine that no other process ever has."""
+    return f"{socket.gethostname()}:{pid}:{psutil.Process(pid).create_time():.2f}"
+
+
+def _is_dead(holder: str) -> bool:
+    """Whether a holder was a process of this machine that has ended: its lease need not age."""
+    host, _, rest = holder.rpartition(":")[0].rpartition(":")
+    if host != socket.gethostname() or not rest.isdigit():
+        return False
+    try:
+        return _holder(int(rest)) != holder
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -334,6 +334,8 @@ class Kernel:
             await self._store.waiting.delete(self.workload.id, message.number)
         for client in clients:
             client.deliver("iopub", wire.reply("status", {"execution_state": "dead"}, b"{}"))
+            if self.workload.status is Status.STOPPED:
+                client.end("the kernel was stopped")
 
     def _answer(self, parts: wire.Parts, clients: Sequence[Client]) -> None:
         workload = self.workload
