@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.exc import DatabaseError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from teamhub.errors import StoreError
@@ -29,6 +30,9 @@ class Database:
     Args:
         url: SQLAlchemy URL with an asynchronous driver.
         wake: whom to tell of changes.
+
+    Raises:
+        StoreError: the URL is not one, or its driver is not installed.
     """
 
     def __init__(self, url: str, wake: Wake) -> None:
@@ -74,6 +78,8 @@ class _told:  # noqa: N801  used as a statement
         if isinstance(error, DBAPIError) and not _is_rule(error):
             cause = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
             raise StoreError(f"the database {self._where} cannot be used: {cause}") from error
+        if isinstance(error, PoolTimeoutError):
+            raise StoreError(f"the database {self._where} has too much to do; try again") from error
         if isinstance(error, (OSError, sqlite3.Error)):
             raise StoreError(f"the database {self._where} cannot be used: {error}") from error
 
@@ -85,7 +91,14 @@ def _is_rule(error: DBAPIError) -> bool:
 
 def _create(url: str) -> AsyncEngine:
     if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_pre_ping=True)
+        try:
+            return create_async_engine(url, pool_pre_ping=True)
+        except ModuleNotFoundError as error:
+            raise StoreError(
+                f"store.url: a database of this kind needs the package {error.name}; install it"
+            ) from None
+        except ArgumentError:
+            raise StoreError("store.url: should be a database's URL, such as sqlite:///…") from None
     engine = create_async_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
 
     @event.listens_for(engine.sync_engine, "connect")

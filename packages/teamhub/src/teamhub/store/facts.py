@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from teamhub.store.database import Database, now
 from teamhub.store.schema import kernel_facts as table
@@ -22,13 +24,12 @@ class Facts:
         """Note what a kernel has said of itself. Nothing is written where nothing is new."""
         if self._known.get(environment) == kernel_info:
             return
-        async with self._database.writing(notify=False) as connection:
-            await connection.execute(delete(table).where(table.c.environment == environment))
-            await connection.execute(
-                insert(table).values(
-                    environment=environment, kernel_info=dict(kernel_info), changed_at=now()
-                )
-            )
+        row = {"environment": environment, "kernel_info": dict(kernel_info), "changed_at": now()}
+        # Where another process was quicker, its answer is as good as this one.
+        with contextlib.suppress(IntegrityError):
+            async with self._database.writing(notify=False) as connection:
+                await connection.execute(delete(table).where(table.c.environment == environment))
+                await connection.execute(insert(table).values(**row))
         self._known[environment] = kernel_info
 
     async def kernel_info(self, environment: str) -> Mapping[str, Any] | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, exists, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from teamhub.errors import DeposedError
 from teamhub.store.database import Database, now
@@ -42,9 +44,19 @@ class Lease:
         Returns:
             The new epoch, or None while another holds it.
         """
+        epoch = None
+        # Of two that ask a database with several writers at once, one finds the row there.
+        with contextlib.suppress(IntegrityError):
+            epoch = await self._take(holder, lease_seconds)
+        if epoch is not None:
+            self._database.wake.notify()
+        return epoch
+
+    async def _take(self, holder: str, lease_seconds: float) -> int | None:
         moment = now()
-        async with self._database.writing() as connection:
-            row = (await connection.execute(select(table))).one_or_none()
+        # A refused take must wake nobody: whoever waits for the lease would wake itself.
+        async with self._database.writing(notify=False) as connection:
+            row = (await connection.execute(select(table).with_for_update())).one_or_none()
             if row is None:
                 await connection.execute(
                     insert(table).values(id=1, holder=holder, epoch=1, heartbeat_at=moment)

@@ -138,6 +138,8 @@ waiting_messages = Table(
     Column("channel", String(16), nullable=False),
     Column("frames", LargeBinary, nullable=False),
     Index("uq_waiting_messages_kernel_id_msg_id", "kernel_id", "msg_id", unique=True),
+    # Numbers are never used twice: who forgets up to a number must not forget what came later.
+    sqlite_autoincrement=True,
 )
 
 kernel_facts = Table(

@@ -91,7 +91,7 @@ class Sessions:
         """Change what is not None and return the session.
 
         Raises:
-            NotFoundError: the owner has no such session.
+            NotFoundError: the owner has no such session, or there is no such kernel.
             RefusedError: the owner has another session at that path.
         """
         asked = {"path": path, "name": name, "type": type_, "kernel_id": kernel_id}
@@ -105,6 +105,8 @@ class Sessions:
                         .values(**values)
                     )
             except IntegrityError:
+                if path is None or await self.at(owner, path) is None:
+                    raise NotFoundError(f"the kernel {kernel_id} is gone") from None
                 raise RefusedError(f"there is a session at {path!r} already") from None
         session = await self.get(owner, session_id)
         if session is None:

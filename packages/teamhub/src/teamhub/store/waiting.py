@@ -48,6 +48,9 @@ class Waiting:
         packed = pack(frames)
         try:
             async with self._database.writing(notify=False) as connection:
+                here = (table.c.kernel_id == kernel_id, table.c.msg_id == msg_id)
+                if await connection.scalar(select(table.c.number).where(*here)) is not None:
+                    return
                 count, size = (
                     await connection.execute(
                         select(

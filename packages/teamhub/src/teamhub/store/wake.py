@@ -14,6 +14,8 @@ import secrets
 import socket
 from pathlib import Path
 
+from teamhub.errors import StoreError
+
 
 class Wake:
     """Sends wake-ups to all processes, this one included, and receives theirs.
@@ -30,14 +32,23 @@ class Wake:
         self._events: set[asyncio.Event] = set()
 
     async def open(self) -> None:
-        """Begin to receive. A process that only sends need not. A second call does nothing."""
+        """Begin to receive. A process that only sends need not. A second call does nothing.
+
+        Raises StoreError where no socket can be made in the directory.
+        """
         if self._socket is not None:
             return
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = self._directory / f"{os.getpid()}-{secrets.token_hex(3)}.sock"
         receiving = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         receiving.setblocking(False)
-        receiving.bind(str(self._path))
+        try:
+            receiving.bind(str(self._path))
+        except OSError as error:
+            receiving.close()
+            raise StoreError(
+                f"no socket can be made at {self._path}: {error}; a shorter data_dir may help"
+            ) from None
         self._socket = receiving
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(receiving.fileno(), self._receive)

@@ -132,8 +132,20 @@ class Workloads:
         return None
 
     async def want_stopped(self, workload_id: str, reason: Reason = Reason.ASKED) -> None:
-        """Want a workload to stop. Of one that has ended, or a second time: nothing."""
+        """Want a workload to stop. Of one that has stopped, or a second time: nothing.
+
+        One that has failed is dismissed: not wanted any more, with its reason kept.
+        """
         async with self._database.writing() as connection:
+            await connection.execute(
+                update(table)
+                .where(
+                    table.c.id == workload_id,
+                    table.c.status == Status.FAILED.value,
+                    table.c.desired == Desired.RUNNING.value,
+                )
+                .values(desired=Desired.STOPPED.value, changed_at=now())
+            )
             await connection.execute(
                 update(table)
                 .where(
@@ -163,8 +175,19 @@ class Workloads:
 
         Raises:
             NotFoundError: there is no such workload.
+            RefusedError: it is a server, and its owner has a living one of that name.
         """
         moment = now()
+        try:
+            await self._start_again(workload_id, moment)
+        except IntegrityError:
+            raise RefusedError("there is a running server of that name already") from None
+        found = await self.get(workload_id)
+        if found is None:
+            raise NotFoundError(f"there is no workload {workload_id}")
+        return found
+
+    async def _start_again(self, workload_id: str, moment: datetime) -> None:
         async with self._database.writing() as connection:
             await connection.execute(
                 update(table)
@@ -187,10 +210,6 @@ class Workloads:
                     changed_at=moment,
                 )
             )
-        found = await self.get(workload_id)
-        if found is None:
-            raise NotFoundError(f"there is no workload {workload_id}")
-        return found
 
     async def advance(self, workload: Workload, status: Status, epoch: int, **values: Any) -> bool:
         """Move a workload on, as the active dispatcher.
@@ -233,11 +252,14 @@ class Workloads:
     async def report_activity(
         self, workload_id: str, execution_state: str, last_activity_at: datetime
     ) -> None:
-        """Note what a kernel is doing. Wakes nobody: it is read when somebody asks."""
+        """Note what a kernel is doing. Wakes nobody: it is read when somebody asks.
+
+        Of one that has ended, nothing: a late report does not bring it back.
+        """
         async with self._database.writing(notify=False) as connection:
             await connection.execute(
                 update(table)
-                .where(table.c.id == workload_id)
+                .where(table.c.id == workload_id, table.c.status.not_in(ENDED))
                 .values(execution_state=execution_state, last_activity_at=last_activity_at)
             )
 

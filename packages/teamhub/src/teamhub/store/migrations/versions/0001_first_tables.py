@@ -99,6 +99,7 @@ def upgrade() -> None:
             name="fk_waiting_messages_kernel_id",
             ondelete="CASCADE",
         ),
+        sqlite_autoincrement=True,
     )
     op.create_index(
         "uq_waiting_messages_kernel_id_msg_id",
