@@ -98,7 +98,7 @@ async def start(environ: dict[str, str]) -> AsyncIterator[Any]:
 
     start_one.stop = stop  # type: ignore[attr-defined]
     yield start_one
-    for notebook in list(running):
+    for notebook in tuple(running):
         await stop(notebook)
     for number, handler in handlers.items():
         signal.signal(number, handler)

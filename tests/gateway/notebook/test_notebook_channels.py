@@ -269,5 +269,5 @@ async def test_stopping_the_server_closes_pages_and_no_kernel(
 async def until(condition: Any) -> None:
     """Let the loop turn until a condition holds."""
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  what is waited for is traffic between others
             await asyncio.sleep(0.005)

@@ -67,9 +67,7 @@ class Program:
 
 
 @pytest.fixture
-async def program(
-    gateway: StandInGateway, hub_url: str, tmp_path: Path
-) -> AsyncIterator[Program]:
+async def program(gateway: StandInGateway, hub_url: str, tmp_path: Path) -> AsyncIterator[Program]:
     """`python -m teamhub_notebook`, started and announced."""
     home = tmp_path / "home"
     home.mkdir()
