@@ -131,18 +131,21 @@ class FakeRig(Rig):
         self.machine.exit(workload_id, 0)
 
 
-# Says where it listens the way a workload should: by rename, then a word to the engine.
-_SAY = (
-    "import os,socket;f=os.environ['TEAMHUB_ADDRESS_FILE'];"
-    "open(f+'.new','w').write('{\"port\": 4242, \"ready\": %s}');os.rename(f+'.new',f);"
-    "s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM);"
-    "s.sendto(os.environ['TEAMHUB_WORKLOAD'].split('/')[1].encode(),"
-    "os.environ['TEAMHUB_WAKE_SOCKET']);"
-)
+# Says where it listens the way a workload should: by rename, then a word to the engine, which
+# may not be there to hear it.
+_SAY = """import os,socket
+f=os.environ['TEAMHUB_ADDRESS_FILE']
+with open(f+'.new','w') as new: new.write('{"port": 4242, "ready": %s}')
+os.rename(f+'.new',f)
+workload=os.environ['TEAMHUB_WORKLOAD'].split('/')[1].encode()
+try: socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM).sendto(
+ workload,os.environ['TEAMHUB_WAKE_SOCKET'])
+except OSError: pass
+"""
 _STAY = "os.execvp('sleep',['sleep','600'])"
 _EXIT_3 = r"echo before; printf '\377\n' >&2; echo after; exit 3"
-_DEAF = "import signal;signal.signal(signal.SIGTERM,signal.SIG_IGN);"
-_CHILD = "import subprocess;subprocess.Popen(['sleep','600'],start_new_session=True);"
+_DEAF = "import signal;signal.signal(signal.SIGTERM,signal.SIG_IGN)\n"
+_CHILD = "import subprocess;subprocess.Popen(['sleep','600'],start_new_session=True)\n"
 
 
 class ProcessRig(Rig):
@@ -187,16 +190,8 @@ class ProcessRig(Rig):
 
     def processes(self, workload_id: str) -> list[psutil.Process]:
         """Return the processes of a workload, found without the engine's own code."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                marker = process.environ().get("TEAMHUB_WORKLOAD", "")
-            except (psutil.Error, OSError):
-                continue
-            ours = marker.startswith(f"{self.deployment}/{workload_id}")
-            if ours and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        return found
+        prefix = f"{self.deployment}/{workload_id}"
+        return [each for each in psutil.process_iter() if _marker(each).startswith(prefix)]
 
     def running(self, workload_id: str) -> int:
         return len(self.processes(workload_id))
@@ -209,6 +204,19 @@ class ProcessRig(Rig):
         """End what a test has left, and delete what lies outside its data directory."""
         self.make_exit("")
         shutil.rmtree(sockets_path(self.data_dir, self.deployment), ignore_errors=True)
+
+
+def _marker(process: psutil.Process) -> str:
+    """The marker of a running process, empty where there is none."""
+    try:
+        while process.status() != psutil.STATUS_ZOMBIE:
+            environment = process.environ()
+            # Both are empty for a kernel thread, and while a program is being executed.
+            if environment or process.cmdline() or process.pid == 2 or process.ppid() == 2:
+                return environment.get("TEAMHUB_WORKLOAD", "")
+    except (psutil.Error, OSError):
+        pass
+    return ""
 
 
 async def until(

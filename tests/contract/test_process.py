@@ -204,7 +204,9 @@ async def test_removal_never_signals_a_process_that_has_the_pid_of_an_ended_one(
 ) -> None:
     stranger = await asyncio.create_subprocess_exec("sleep", "600", start_new_session=True)
     handle = await process_rig.started(process_engine, Program.EXITS_3, Phase.EXITED)
-    reused = replace(handle, data={**handle.data, "pid": stranger.pid})
+    # Within one tick both would have the same start: this one's process began long before.
+    earlier = "1@" + handle.data["started"].partition("@")[2]
+    reused = replace(handle, data={**handle.data, "pid": stranger.pid, "started": earlier})
     record = process_rig.data_dir / "workloads" / handle.data["workload_id"] / "handle.json"
     record.write_text(json.dumps(reused.to_json()))
     assert (await process_engine.inspect(reused)).phase is Phase.EXITED

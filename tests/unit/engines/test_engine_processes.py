@@ -34,6 +34,18 @@ def test_a_process_is_described(sleeper: int) -> None:
     assert found.leads_session
 
 
+def test_the_marker_is_seen_from_the_first_moment() -> None:
+    """Popen returns while the kernel is still setting up the new program's environment."""
+    for _ in range(50):
+        environment = {"TEAMHUB_WORKLOAD": "d/w/1"}
+        process = subprocess.Popen(["/bin/sleep", "600"], env=environment)
+        found = processes.find(process.pid, marker=True)
+        process.kill()
+        process.wait()
+        assert found is not None
+        assert found.marker == "d/w/1"
+
+
 def test_the_fallback_describes_the_same(sleeper: int, monkeypatch: pytest.MonkeyPatch) -> None:
     quick = processes.find(sleeper, marker=True)
     monkeypatch.setattr(processes, "HAS_PROC", False)

@@ -2,14 +2,15 @@
 
 A process is known by its id *and* its start, since ids are used again. On Linux the start is the
 raw tick count of /proc/<pid>/stat with the boot's id: a wall-clock time derived from it moves
-when the clock is set. Everything here is quick, synchronous and safe in any thread.
+when the clock is set. Everything here is synchronous and safe in any thread.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,9 @@ MARKER_VARIABLE = "TEAMHUB_WORKLOAD"
 _PROC = Path("/proc")
 HAS_PROC = (_PROC / "self" / "stat").exists()
 _ZOMBIE_STATES = frozenset("ZXx")
+# A program takes some microseconds to be executed, on a busy machine some milliseconds.
+_EXECUTING_SECONDS = 0.001
+_EXECUTING_LOOKS = 50
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,10 @@ def find(pid: int, *, marker: bool = False) -> Process | None:
 
 
 def snapshot() -> list[Process]:
-    """Return all running processes with their markers; no zombies."""
+    """Return all running processes with their markers; no zombies.
+
+    Takes some milliseconds, so it belongs in a thread.
+    """
     found = (find(pid, marker=True) for pid in psutil.pids())
     return [process for process in found if process is not None and not process.ended]
 
@@ -157,8 +164,7 @@ def reap(pid: int, started: str) -> int | None:
 
 def _from_proc(pid: int, marker: bool) -> Process:
     directory = _PROC / str(pid)
-    # The name of the command comes in brackets and may hold anything, brackets and spaces too.
-    fields = (directory / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    fields = _stat(directory)
     return Process(
         pid=pid,
         started=f"{fields[19]}@{_boot()}",
@@ -166,17 +172,38 @@ def _from_proc(pid: int, marker: bool) -> Process:
         session=int(fields[3]),
         ended=fields[0] in _ZOMBIE_STATES,
         uid=directory.stat().st_uid,
-        marker=_marker(directory / "environ") if marker else "",
+        marker=_marker(directory) if marker else "",
     )
 
 
-def _marker(path: Path) -> str:
-    try:
-        environment = b"\0" + path.read_bytes()
-    except OSError:
-        return ""
-    value = environment.partition(f"\0{MARKER_VARIABLE}=".encode())[2]
+def _stat(directory: Path) -> list[str]:
+    """The fields of a process' stat, from the third, its state."""
+    # The name of the command comes in brackets and may hold anything, brackets and spaces too.
+    return (directory / "stat").read_text(errors="replace").rpartition(")")[2].split()
+
+
+def _marker(directory: Path) -> str:
+    for _ in range(_EXECUTING_LOOKS):
+        try:
+            environment = (directory / "environ").read_bytes()
+        except OSError:
+            return ""
+        if environment or not _is_executing(_stat(directory)):
+            break
+        time.sleep(_EXECUTING_SECONDS)
+    value = (b"\0" + environment).partition(f"\0{MARKER_VARIABLE}=".encode())[2]
     return value.partition(b"\0")[0].decode(errors="replace")
+
+
+def _is_executing(fields: Sequence[str]) -> bool:
+    """Return whether a process is just becoming another program.
+
+    Whoever started it already goes on by then, and its new environment cannot be seen yet: the
+    end of the environment, field 51, is still 0. It also is for a thread of the kernel and for
+    what is about to end: these have flags (PF_KTHREAD, PF_EXITING).
+    """
+    never = int(fields[6]) & (0x00200000 | 0x00000004)
+    return fields[48] == "0" and not never and fields[0] not in _ZOMBIE_STATES
 
 
 def _from_psutil(pid: int, marker: bool) -> Process:
