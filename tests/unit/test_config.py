@@ -1,0 +1,156 @@
+"""Settings: how a file is read, what an error says, and that the example has every setting."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from teamhub.config import Config, EnvironmentSettings, SizeSettings, load, parse_bytes
+from teamhub.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[2] / "teamhub.example.toml"
+_COMMENTED_OUT = re.compile(r"^# (\w+ = .*|\[[\w.]+\])$")
+
+
+def example_with_everything() -> dict[str, Any]:
+    """The example with the settings that it only shows put in force."""
+    lines = EXAMPLE.read_text().splitlines()
+    text = "\n".join(_COMMENTED_OUT.sub(r"\1", line) for line in lines)
+    return tomllib.loads(text)
+
+
+def every_setting(model: type[BaseModel], *parents: str) -> Iterator[tuple[str, ...]]:
+    named = {"sizes": ("standard", SizeSettings), "environments": ("python3", EnvironmentSettings)}
+    for name, field in model.model_fields.items():
+        if model is Config and name in named:
+            entry, settings = named[name]
+            yield from every_setting(settings, *parents, name, entry)
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from every_setting(field.annotation, *parents, name)
+        else:
+            yield (*parents, name)
+
+
+SETTINGS = list(every_setting(Config))
+
+
+def test_the_example_is_valid_and_changes_nothing() -> None:
+    assert load(EXAMPLE) == Config()
+
+
+@pytest.mark.parametrize("path", SETTINGS, ids=".".join)
+def test_the_example_mentions(path: tuple[str, ...]) -> None:
+    value: Any = example_with_everything()
+    for part in path:
+        assert part in value, f"{'.'.join(path)} is not in {EXAMPLE.name}"
+        value = value[part]
+
+
+def test_what_the_example_only_shows_is_valid_too() -> None:
+    shown = Config.model_validate(example_with_everything())
+    assert shown.sizes["standard"].memory == 4 * 1024**3
+    assert "Spawner" in shown.hub.extra
+
+
+def test_every_setting_of_the_example_is_explained() -> None:
+    lines = EXAMPLE.read_text().splitlines()
+    explained = {
+        re.split(r"[ =]", line.removeprefix("# "))[0]
+        for before, line in itertools.pairwise(lines)
+        if before.startswith("# ")
+    }
+    # Their own names and the line before them say it.
+    plain = {"data_dir", "port", "token_grace_seconds", "display_name", "language"}
+    assert {path[-1] for path in SETTINGS} - explained - plain <= {"extra", "env", "metadata"}
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "[proxy]\nport = 99999",
+            "proxy.port: input should be less than or equal to 65535, is 99999",
+        ),
+        ("[proxy]\nprot = 1", "proxy.prot: there is no such setting; did you mean 'port'?"),
+        ("[prox]\nport = 1", "prox: there is no such setting; did you mean 'proxy'?"),
+        ("[sizes.big]\nmemory = 'lots'", "sizes.big.memory: should be a number of bytes"),
+        ("[sizes.big]\ncpu = 2", "sizes.big.cpu: there is no such setting; did you mean 'cpus'?"),
+        ("[sizes.'Big One']", "sizes: the name 'Big One' should be"),
+        ("[servers]\nsize = 'big'", "servers.size: no size is called 'big'"),
+        ("[environments]", "environments: at least one entry is needed"),
+        ("[proxy\n", "is not valid TOML"),
+    ],
+)
+def test_an_error_names_file_path_and_what_was_expected(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    path = write(tmp_path / "teamhub.toml", text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert said in message
+    assert "\n" not in message
+    assert caught.value.exit_code == 2
+
+
+def test_each_fault_has_a_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "teamhub.toml", "[proxy]\nport = 0\n[kernels]\nper_user = 'x'")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith(f"{path}: ") for line in lines)
+
+
+def test_a_missing_file_is_an_error_when_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "none.toml")
+
+
+def test_without_a_file_the_one_in_the_data_directory_counts(tmp_path: Path) -> None:
+    write(tmp_path / "teamhub.toml", "[proxy]\nport = 8123")
+    config = load(None, {"data_dir": str(tmp_path)})
+    assert config.proxy.port == 8123
+    assert config.data_dir == tmp_path
+
+
+def test_options_win_over_the_file_and_none_is_left_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "teamhub.toml", "[proxy]\nport = 8123")
+    assert load(path, {"proxy.port": 8200, "hub.admin": None}).proxy.port == 8200
+    assert load(path, {"proxy.port": None}).proxy.port == 8123
+
+
+def test_a_relative_data_dir_is_meant_from_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    path = write(tmp_path / "a.toml", "data_dir = 'data'")
+    assert load(path).data_dir == tmp_path / "data"
+    assert load(write(tmp_path / "b.toml", "")).data_dir == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1024", 1024), ("512 MiB", 512 * 1024**2), ("4G", 4 * 1024**3), ("1.5 KiB", 1536)],
+)
+def test_bytes(text: str, number: int) -> None:
+    assert parse_bytes(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "four", "-1", "1 PB", "1 GiB extra"])
+def test_what_is_not_bytes(text: str) -> None:
+    with pytest.raises(ValueError, match="should be a number of bytes"):
+        parse_bytes(text)
