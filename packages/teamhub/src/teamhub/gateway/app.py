@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
+from time import monotonic
 
 from aiohttp import web
 
@@ -79,6 +80,26 @@ def create(config: Config, store: Store, access: Access, keys: Keys) -> web.Appl
             )
 
     @web.middleware
+    async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
+        # The path alone: a query may hold a token.
+        began = monotonic()
+        status = 499  # the client went away
+        try:
+            response = await handler(request)
+            status = response.status
+            return response
+        finally:
+            caller = request.get(CALLER)
+            log.info(
+                "%s %s %d %s %.0f ms",
+                request.method,
+                request.path,
+                status,
+                caller.name if caller else "-",
+                1000 * (monotonic() - began),
+            )
+
+    @web.middleware
     async def callers(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path not in _OPEN:
             token = token_of(request)
@@ -108,7 +129,7 @@ def create(config: Config, store: Store, access: Access, keys: Keys) -> web.Appl
         kernels.close()
         await access.close()
 
-    app = web.Application(middlewares=[errors, callers], client_max_size=_BODY_BYTES)
+    app = web.Application(middlewares=[logged, errors, callers], client_max_size=_BODY_BYTES)
     app.add_routes([web.get(f"{BASE}/healthz", healthz), web.get(f"{BASE}/readyz", readyz)])
     app.add_routes(
         [web.RouteDef(r.method, BASE + r.path, r.handler, r.kwargs) for r in routes.table()]

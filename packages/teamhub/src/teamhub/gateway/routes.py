@@ -229,7 +229,7 @@ class Routes:
         kernel: Kernel | None = None
         if kernel_id is not None:
             kernel = await self._kernels.get(owner, kernel_id)
-        model, created = await self._sessions.open(
+        model = await self._sessions.open(
             owner,
             path,
             name=_text(body, "name") or "",
@@ -238,7 +238,8 @@ class Routes:
             kernel=kernel,
             working_dir=self._working_dir(owner, posixpath.dirname(path)),
         )
-        return web.json_response(model, status=201 if created else 200)
+        # 201 for one that was there already, too: Jupyter's own client accepts nothing else.
+        return web.json_response(model, status=201)
 
     async def get_session(self, request: web.Request) -> web.Response:
         """One session."""

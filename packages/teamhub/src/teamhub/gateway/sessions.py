@@ -54,8 +54,8 @@ class NotebookSessions:
         spec: Kernelspec | None,
         kernel: Kernel | None,
         working_dir: str,
-    ) -> tuple[dict[str, Any], bool]:
-        """Return the session of a path, and whether it was made now.
+    ) -> dict[str, Any]:
+        """Return the session of a path, made now where there is none with a living kernel.
 
         Args:
             spec: what to start where there is no living kernel yet.
@@ -66,10 +66,8 @@ class NotebookSessions:
             present = await self._kernel(session) if session is not None else None
             if session is not None and present is not None:
                 usable = present.execution_state != "dead"
-                if kernel is None and usable:
-                    return _model(session, present), False
-                if kernel is present:
-                    return _model(session, present), False
+                if kernel is present or (kernel is None and usable):
+                    return _model(session, present)
             chosen = kernel
             if chosen is None:
                 assert spec is not None
@@ -80,13 +78,13 @@ class NotebookSessions:
                 session = await self._sessions.change(
                     owner, session.id, kernel_id=chosen.workload.id, name=name, type_=type_
                 )
-                return _model(session, chosen), True
+                return _model(session, chosen)
             session = await self._sessions.add(owner, path, name, type_, chosen.workload.id)
             if session.kernel_id != chosen.workload.id and kernel is None:
                 # Another gateway was quicker: its kernel stays, ours goes.
                 await self._kernels.delete(chosen)
                 chosen = await self._kernels.get(owner, session.kernel_id)
-            return _model(session, chosen), True
+            return _model(session, chosen)
 
     async def change(
         self,
