@@ -52,12 +52,14 @@ class Message:
 class Link:
     """A gateway's end of a link."""
 
-    def __init__(self, keys: tuple[bytes, bytes], server_key: bytes, port: int) -> None:
+    def __init__(
+        self, keys: tuple[bytes, bytes], server_key: bytes, port: int, queue_messages: int = 0
+    ) -> None:
         # A context of its own: closing it is how a gateway's death looks from the other side.
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.linger = 0
-        self.socket.rcvhwm = 0
+        self.socket.rcvhwm = queue_messages
         self.socket.curve_publickey, self.socket.curve_secretkey = keys
         self.socket.curve_serverkey = server_key
         self.socket.connect(f"tcp://127.0.0.1:{port}")
@@ -211,9 +213,14 @@ class Shim:
             if select.select([self.wake], [], [], min(left, 1))[0]:
                 assert self.wake.recv(100) == b"kernel-1"
 
-    def link(self, keys: tuple[bytes, bytes] | None = None, ready: bool = True) -> Link:
+    def link(
+        self,
+        keys: tuple[bytes, bytes] | None = None,
+        ready: bool = True,
+        queue_messages: int = 0,
+    ) -> Link:
         port = self.wait_for(ready)["port"]
-        link = Link(keys or self.gateway_keys, self.server_key, port)
+        link = Link(keys or self.gateway_keys, self.server_key, port, queue_messages)
         self.links.append(link)
         return link
 

@@ -131,19 +131,40 @@ def test_what_does_not_fit_the_journal_is_counted(start_shim):
 
 
 def test_a_gateway_that_stops_reading_costs_the_kernel_nothing(start_shim):
-    """60 MB for a reader that is stopped: the kernel goes on, and everything arrives later."""
+    """120 MB for a reader that is stopped: the kernel goes on, and everything arrives later."""
     shim = start_shim(journal_bytes=256 * 1024**2)
-    slow, quick = shim.ready_link("slow"), shim.ready_link("quick")
+    quick, slow = shim.ready_link("quick"), shim.link(queue_messages=1)
+    slow.hello()
+    slow.attach("slow")
     code = (
         "from IPython.display import publish_display_data as p\n"
-        "for i in range(3000): p({'text/plain': str(i) + ' ' * 20000})"
+        "for i in range(1200): p({'text/plain': str(i) + ' ' * 100_000})"
     )
     asked = slow.execute(code)
     quick.reply(asked)
     slow.reply(asked)
     for link in (slow, quick):
         shown = [int(m.content["data"]["text/plain"]) for m in link.of(asked, "display_data")]
-        assert shown == list(range(3000))
+        assert shown == list(range(1200))
+        numbers = [m.number for m in link.messages]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def test_beyond_the_journal_a_slow_reader_sees_a_hole(start_shim):
+    shim = start_shim(journal_bytes=1024**2)
+    quick, slow = shim.ready_link("quick"), shim.link(queue_messages=1)
+    slow.hello()
+    slow.attach("slow")
+    code = (
+        "from IPython.display import publish_display_data as p\n"
+        "for i in range(1200): p({'text/plain': str(i) + ' ' * 100_000})"
+    )
+    asked = slow.execute(code)
+    quick.reply(asked)
+    slow.until(lambda: bool(slow.of(asked, "execute_reply")))
+    numbers = [m.number for m in slow.messages]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) < numbers[-1] - numbers[0] + 1
 
 
 def test_the_shims_end_is_told_on_all_links(start_shim):

@@ -85,6 +85,26 @@ def test_a_kernel_that_never_answers(start_shim):
     wait_gone(int(ended.log_tail))
 
 
+def test_a_kernel_without_iopub_welcome(start_shim, tmp_path):
+    """Nothing is let through before something has come over iopub, so nothing is lost."""
+    script = tmp_path / "kernel.py"
+    script.write_text(
+        "from ipykernel.iostream import IOPubThread\n"
+        "IOPubThread._send_welcome_message = lambda *_: None\n"
+        "from ipykernel.kernelapp import launch_new_instance\n"
+        "launch_new_instance()\n"
+    )
+    shim = start_shim(argv=(sys.executable, str(script), "-f", "{connection_file}"))
+    link = shim.link(ready=False)
+    link.hello()
+    link.attach("s1")
+    asked = link.execute("print('heard')")
+    link.reply(asked)
+    assert link.stdout(asked) == "heard\n"
+    # And the shim's own questions are nobody else's business.
+    assert not [m for m in link.messages if m.parent.get("msg_type") == "kernel_info_request"]
+
+
 @pytest.mark.parametrize("mode", ["signal", "message"])
 def test_interrupt(start_shim, mode):
     link = start_shim(interrupt_mode=mode).ready_link()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 from teamhub_shim import protocol
 from teamhub_shim.output import log, write_last_line
@@ -38,8 +39,14 @@ def main() -> int:
         shim = Shim(spec, surroundings)
     except ShimError as error:
         return _cannot_start(str(error))
-    ended = shim.run()
-    shim.close()
+    try:
+        ended = shim.run()
+        shim.close()
+    except Exception as error:
+        # A fault of ours: whoever reads the log sees where, and the kernel dies with us.
+        for line in traceback.format_exc().splitlines():
+            log(line)
+        ended = Exit("exited", f"the shim failed: {error!r}")
     if ended.reason != "asked":
         log(ended.detail)
     write_last_line(ended.to_line())

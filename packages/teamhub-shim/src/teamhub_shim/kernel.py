@@ -16,6 +16,7 @@ from typing import Any
 import zmq
 
 from teamhub_shim.directory import RuntimeDirectory
+from teamhub_shim.loop import send_frames
 from teamhub_shim.output import Output, Tail
 from teamhub_shim.protocol import CHANNELS, Spec
 from teamhub_shim.wire import Signer
@@ -110,8 +111,7 @@ class Kernel:
 
     def send(self, channel: str, parts: Sequence[bytes]) -> None:
         """Sign a message and hand it to a channel. Never blocks, never drops."""
-        large = sum(map(len, parts)) > 65536
-        self.sockets[channel].send_multipart(self._signer.seal(parts), zmq.NOBLOCK, copy=not large)
+        send_frames(self.sockets[channel], self._signer.seal(parts))
 
     def open(self, frames: Sequence[bytes]) -> list[bytes] | None:
         """Return the parts of what one of the sockets received; None where it is not signed."""

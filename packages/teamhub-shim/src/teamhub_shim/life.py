@@ -213,6 +213,15 @@ class Life:
             self._ready_at = time.monotonic()
             self._listener.ready()
 
+    def _note_kernel_info(self, content: bytes) -> None:
+        try:
+            found = json.loads(content)
+        except ValueError:
+            found = None
+        self.kernel_info = found if isinstance(found, dict) else {}
+        self._question_at = None  # a next question may be asked, if iopub is still silent
+        self._check_ready()
+
     # What it sends.
 
     def _read_output(self) -> None:
@@ -243,9 +252,7 @@ class Life:
         # What answers our own questions, and the welcome, is not for any client.
         ours = self._author.asked(parts)
         if ours and channel != "iopub" and b'"kernel_info_reply"' in parts[0]:
-            self.kernel_info = json.loads(parts[3])
-            self._question_at = None
-            self._check_ready()
+            self._note_kernel_info(parts[3])
         if channel == "iopub" and not self._heard:
             self._heard = True
             self._check_ready()

@@ -12,7 +12,7 @@ from zmq.utils import z85
 
 from teamhub_shim import protocol
 from teamhub_shim.journal import Delivery, Feed, Journal, Session, Sessions
-from teamhub_shim.loop import Loop, Timer
+from teamhub_shim.loop import Loop, Timer, send_frames
 from teamhub_shim.output import log
 from teamhub_shim.protocol import CHANNELS
 
@@ -174,6 +174,11 @@ class Links:
             link.state_due = True
             self._pump(link)
 
+    @property
+    def lagging(self) -> bool:
+        """True while a link is too full to be sent all that is there for it."""
+        return any(link.retry is not None and link.retry.pending for link in self._links.values())
+
     def close(self) -> None:
         """Stop listening; what is on its way gets a moment to arrive."""
         for link in self._links.values():
@@ -305,12 +310,12 @@ class Links:
     def _send_one(self, link: Link) -> bool:
         """Send the next thing; False where there is none. Raises zmq.Again if the link is full."""
         if link.outbox:
-            self._socket.send_multipart([link.identity, *link.outbox[0]], zmq.NOBLOCK)
+            send_frames(self._socket, [link.identity, *link.outbox[0]])
             link.outbox.popleft()
             return True
         if link.state_due:
             state = [link.identity, protocol.STATE, self._state()]
-            self._socket.send_multipart(state, zmq.NOBLOCK)
+            send_frames(self._socket, state)
             link.state_due = False
             return True
         if link.full:
@@ -322,7 +327,7 @@ class Links:
             return False
         frames = _frames(link.identity, delivery)
         if sum(map(len, delivery.entry)) < LARGE_BYTES:
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
+            send_frames(self._socket, frames)
         else:
             self._send_large(link, frames)
         link.feed.handed(delivery)

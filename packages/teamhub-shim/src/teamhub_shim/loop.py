@@ -10,12 +10,29 @@ import heapq
 import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import zmq
 
 Source = zmq.Socket[bytes] | int
+
+# As plain numbers: the arithmetic of enumerations costs more than sending a frame.
+_LAST = int(zmq.NOBLOCK)
+_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
+
+
+def send_frames(socket: zmq.Socket[bytes], frames: Sequence[bytes]) -> None:
+    """Send a message of at least one frame without blocking.
+
+    Raises:
+        zmq.Again: it cannot go now; nothing of it was sent.
+        zmq.ZMQError: for instance EHOSTUNREACH; nothing of it was sent.
+    """
+    send = socket.send
+    for frame in frames[:-1]:
+        send(frame, _MORE)
+    send(frames[-1], _LAST)
 
 
 class Timer:

@@ -35,6 +35,8 @@ STATE_DELAY_SECONDS = 0.02
 """Changes between busy and idle within this time are told as one."""
 REFRESH_SECONDS = 10
 """How often a last activity that has moved is told without a change of state."""
+FAREWELL_SECONDS = 2
+"""How long a slow link may take for the rest when the shim ends."""
 
 _IO_THREADS = 2
 _ASKED_BY_CLIENT = "a client asked for the kernel's shutdown"
@@ -102,17 +104,26 @@ class Shim:
                 state=lambda: self._state().to_json(),
             )
             self._port = self._links.bind(spec.host, spec.port)
+        except (ValueError, zmq.ZMQError) as error:
+            raise self._hopeless(f"cannot listen on {spec.host}:{spec.port}: {error}") from None
+        try:
             self._announcement.say(self._port, ready=False)
-        except (OSError, ValueError, zmq.ZMQError) as error:
-            self._context.destroy(linger=0)
-            self._directory.remove()
-            raise ShimError(f"cannot listen on {spec.host}:{spec.port}: {error}") from None
+        except OSError as error:
+            raise self._hopeless(f"cannot write the address file: {error}") from None
+
+    def _hopeless(self, problem: str) -> ShimError:
+        self._context.destroy(linger=0)
+        self._directory.remove()
+        return ShimError(problem)
 
     def run(self) -> Exit:
         """Keep the kernel until it has ended for good, and say why it did."""
         self._loop.later(REFRESH_SECONDS, self._refresh)
         self._start()
         while self._exit is None:
+            self._loop.turn()
+        deadline = time.monotonic() + FAREWELL_SECONDS
+        while self._links.lagging and time.monotonic() < deadline:
             self._loop.turn()
         return self._exit
 
