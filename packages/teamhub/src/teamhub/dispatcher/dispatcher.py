@@ -69,6 +69,9 @@ class Dispatcher:
                     log.warning("another dispatcher has taken over; waiting")
                 except (EngineError, StoreError) as error:
                     log.error("dispatching failed, trying again: %s", error)
+                    # Else the next round would wait for the age of our own lease.
+                    with contextlib.suppress(StoreError):
+                        await self._store.lease.release(self._epoch)
                     await asyncio.sleep(_RETRY_SECONDS)
                 finally:
                     await self._end_driving()
@@ -93,9 +96,15 @@ class Dispatcher:
                     for workload in await self._store.workloads.living():
                         self._drive(workload.id)
                     await asyncio.gather(*self._driving.values())
-                    await self._remove_orphans()
-                    if not await self._store.workloads.living():
-                        return not await self._engine.owned()
+                    try:
+                        await self._remove_orphans()
+                        left = await self._engine.owned()
+                    except EngineError as error:
+                        log.warning("the engine did not answer, trying again: %s", error)
+                    else:
+                        if not left and not await self._store.workloads.living():
+                            return True
+                    await asyncio.sleep(_RETRY_SECONDS)
         except TimeoutError:
             return False
         finally:
@@ -377,6 +386,8 @@ class Dispatcher:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        # Several may have found us deposed; that is not to end the next round.
+        self._lost.clear()
 
 
 def _holder(pid: int) -> str:
