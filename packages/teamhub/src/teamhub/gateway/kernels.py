@@ -321,11 +321,12 @@ class Kernel:
 
     async def _ended(self) -> None:
         async with self._lock:
+            told = self.state is not None and self.state.execution_state == "dead"
             self._unlink()
-            await self._answer_waiting()
+            await self._answer_waiting(told=told)
 
-    async def _answer_waiting(self) -> None:
-        """Tell everybody who waits why, then that the kernel is dead."""
+    async def _answer_waiting(self, *, told: bool = False) -> None:
+        """Tell everybody who waits why, then (unless the shim has) that the kernel is dead."""
         if not self.clients:
             return  # the messages stay in the store until somebody is there to be told
         clients = list(self.clients.values())
@@ -333,7 +334,8 @@ class Kernel:
             self._answer(message.frames, clients)
             await self._store.waiting.delete(self.workload.id, message.number)
         for client in clients:
-            client.deliver("iopub", wire.reply("status", {"execution_state": "dead"}, b"{}"))
+            if not told:
+                client.deliver("iopub", wire.reply("status", {"execution_state": "dead"}, b"{}"))
             if self.workload.status is Status.STOPPED:
                 client.end("the kernel was stopped")
 
