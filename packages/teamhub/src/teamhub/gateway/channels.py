@@ -31,12 +31,13 @@ class Channels:
         self.session = session or str(uuid.uuid4())
         self._websocket = websocket
         self._v1 = v1
-        self._outgoing: asyncio.Queue[tuple[str, wire.Parts] | None] = asyncio.Queue()
+        self.written = 0
+        self._outgoing: asyncio.Queue[tuple[str, wire.Parts, int] | None] = asyncio.Queue()
         self._end_reason = ""
 
-    def deliver(self, channel: str, parts: wire.Parts) -> None:
+    def deliver(self, channel: str, parts: wire.Parts, number: int = 0) -> None:
         """Send a message, after those before it."""
-        self._outgoing.put_nowait((channel, parts))
+        self._outgoing.put_nowait((channel, parts, number))
 
     def end(self, reason: str) -> None:
         """Close the websocket once everything before is written."""
@@ -80,11 +81,13 @@ class Channels:
     async def _write(self) -> None:
         try:
             while (item := await self._outgoing.get()) is not None:
-                data = wire.to_client(*item, v1=self._v1)
+                channel, parts, number = item
+                data = wire.to_client(channel, parts, v1=self._v1)
                 if isinstance(data, bytes):
                     await self._websocket.send_bytes(data)
                 else:
                     await self._websocket.send_str(data)
+                self.written = number or self.written
             await self._close(WSCloseCode.OK, self._end_reason)
         except (ConnectionError, RuntimeError):
             return  # closed by the other side; the reader ends, too

@@ -25,6 +25,7 @@ log = logging.getLogger("teamhub.gateway.kernels")
 
 _GREETING_SECONDS = 10.0
 _REPORT_SECONDS = 1.0
+_ACK_SECONDS = 0.1
 _SWEEP_SECONDS = 10.0
 _OVERLAP = timedelta(seconds=10)
 _FAILED_SHOWN = timedelta(minutes=10)
@@ -35,9 +36,11 @@ class Client(Protocol):
     """Somebody at the other end of a websocket."""
 
     session: str
+    written: int
+    """The number of the last journal message that was written to the websocket."""
 
-    def deliver(self, channel: str, parts: wire.Parts) -> None:
-        """Send a message. Returns at once, never raises."""
+    def deliver(self, channel: str, parts: wire.Parts, number: int = 0) -> None:
+        """Send a message, `number` its place in the journal. Returns at once, never raises."""
 
     def end(self, reason: str) -> None:
         """Close the websocket; `reason` is for a person. Returns at once."""
@@ -61,6 +64,8 @@ class Kernel:
         self._direct = False
         self._lock = asyncio.Lock()
         self._report: asyncio.TimerHandle | None = None
+        self._acks: asyncio.TimerHandle | None = None
+        self._acknowledged: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -115,7 +120,9 @@ class Kernel:
             del self._askers[session]
         if self.clients.get(client.session) is not client:
             return
+        self._acknowledge()
         del self.clients[client.session]
+        self._acknowledged.pop(client.session, None)
         if self._direct and self.link is not None:
             with contextlib.suppress(RefusedError, TimeoutError):
                 await self.link.call("detach", session=client.session)
@@ -197,9 +204,10 @@ class Kernel:
         self._unlink()
         for task in self._tasks:
             task.cancel()
-        if self._report is not None:
-            self._report.cancel()
-            self._report = None
+        for timer in (self._report, self._acks):
+            if timer is not None:
+                timer.cancel()
+        self._report = self._acks = None
 
     # The link
 
@@ -219,7 +227,7 @@ class Kernel:
             on_detached=self._detached,
         )
         self.link = link
-        while True:
+        while self.link is link:
             try:
                 await link.greeted(_GREETING_SECONDS)
                 async with self._lock:
@@ -227,6 +235,13 @@ class Kernel:
                         await self._attach(client)
                     await self._deliver_waiting(link)
                     self._direct = self.link is link
+                await link.lost()
+                async with self._lock:
+                    if self.link is not link:
+                        return
+                    log.warning("the link to kernel %s was lost; linking anew", workload.id)
+                    self._unlink()
+                self._spawn(self._wait_for_link(workload))
                 return
             except TimeoutError:
                 log.warning("the shim of kernel %s does not answer yet", workload.id)
@@ -260,7 +275,7 @@ class Kernel:
         self.state = None
         self._direct = False
 
-    def _message(self, _number: int, session: str, channel: str, parts: Sequence[bytes]) -> None:
+    def _message(self, number: int, session: str, channel: str, parts: Sequence[bytes]) -> None:
         if session:
             clients = [self.clients[session]] if session in self.clients else []
         else:
@@ -269,7 +284,19 @@ class Kernel:
             asker = self._asker_of(parts)
             clients = [client for client in clients if client is asker]
         for client in clients:
-            client.deliver(channel, parts)
+            client.deliver(channel, parts, number)
+        if self._acks is None and clients:
+            self._acks = asyncio.get_running_loop().call_later(_ACK_SECONDS, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        """Tell the shim what has been written, so that a return goes on after it."""
+        self._acks = None
+        if self.link is None:
+            return
+        for client in self.clients.values():
+            if client.written > self._acknowledged.get(client.session, 0):
+                self._acknowledged[client.session] = client.written
+                self.link.acknowledge(client.written, client.session)
 
     def _asker_of(self, parts: Sequence[bytes]) -> Client | None:
         """A reply goes to whoever asked: by the session in the header it answers."""

@@ -21,6 +21,8 @@ log = logging.getLogger("teamhub.gateway.link")
 _HEARTBEAT_MILLISECONDS = 5_000
 _HEARTBEAT_TIMEOUT_MILLISECONDS = 20_000
 _LINGER_MILLISECONDS = 1_000
+_PING_SECONDS = 5.0
+_SILENCE_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Link:
         self._numbers = itertools.count(1)
         self._loop = asyncio.get_running_loop()
         self._greeted = self._loop.create_future()
+        self._heard_at = self._loop.time()
         socket = context.socket(zmq.DEALER)
         socket.curve_publickey = keys.public.encode()
         socket.curve_secretkey = keys.secret.encode()
@@ -86,6 +89,20 @@ class Link:
         """Return once the shim has answered. Raises TimeoutError."""
         async with asyncio.timeout(timeout_seconds):
             await asyncio.shield(self._greeted)
+
+    async def lost(self) -> None:
+        """Return when the shim has not answered for too long, or the link was closed.
+
+        A socket that reconnected by itself is lost, too: the shim answers nobody who has not
+        greeted it, and a new link greets.
+        """
+        while not self.closed and self._loop.time() - self._heard_at < _SILENCE_SECONDS:
+            self._send([protocol.PING, b""])
+            await asyncio.sleep(_PING_SECONDS)
+
+    def acknowledge(self, number: int, session: str) -> None:
+        """Say that everything up to a number has arrived at a session."""
+        self._send([protocol.ACK, number.to_bytes(8, "big"), session.encode()])
 
     def send(self, channel: str, msg_id: str, parts: Sequence[bytes]) -> None:
         """Send a message for the kernel. Returns at once; order is kept."""
@@ -144,11 +161,14 @@ class Link:
                 number = int.from_bytes(frames[1], "big")
                 self._on_message(number, frames[2].decode(), frames[3].decode(), frames[4:])
             case protocol.STATE:
+                self._heard_at = self._loop.time()
                 if not self._greeted.done():
                     self._greeted.set_result(None)
                 self._on_state(State.from_json(frames[1]))
             case protocol.RETURN:
                 self._returned(frames[1], json.loads(frames[2]))
+            case protocol.PONG:
+                self._heard_at = self._loop.time()
             case protocol.DETACHED:
                 self._on_detached(frames[1].decode())
 
