@@ -15,8 +15,8 @@ from sqlalchemy import Connection, create_engine
 from teamhub.errors import RefusedError, StoreError
 from teamhub.model import Kind
 from teamhub.store import Store
-from teamhub.store.migrate import HEAD, upgrade
-from teamhub.store.schema import metadata
+from teamhub.store.migrate import upgrade
+from teamhub.store.schema import VERSION, metadata
 from teamhub.store.wake import Wake
 
 
@@ -78,7 +78,7 @@ async def test_a_newer_database_is_refused_and_left_alone(deployment_dir: Path) 
     store = Store(url_of(path), deployment_dir / "w")
     with pytest.raises(StoreError) as error:
         await store.open()
-    one_line(error, f"this teamhub needs {HEAD}")
+    one_line(error, f"this teamhub needs {VERSION}")
     await store.close()
     connection = sqlite3.connect(path)
     assert connection.execute("select version_num from alembic_version").fetchall() == [("9999",)]
@@ -194,6 +194,22 @@ async def test_a_wake_up_between_two_waits_is_not_missed(open_store: Any) -> Non
         assert await wakes.wait(0.01)
         wakes.wake()
         assert await wakes.wait(0.01)
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_cancellation_that_meets_a_wake_up_is_not_forgotten(
+    store: Store, turns: int
+) -> None:
+    with store.subscribe() as wakes:
+        waiting = asyncio.create_task(wakes.wait(60))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        wakes.wake()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        cancelled = waiting.cancel()
+        await asyncio.wait({waiting})
+        assert waiting.cancelled() == cancelled
 
 
 async def test_one_that_only_sends_need_not_listen(deployment_dir: Path, store: Store) -> None:

@@ -118,8 +118,10 @@ class Subscription:
 
     async def wait(self, timeout_seconds: float | None = None) -> bool:
         """Return True on a wake-up since the last call, False when the time is over."""
+        # Not wait_for(): before Python 3.12 it forgets a cancellation that meets a wake-up.
         try:
-            await asyncio.wait_for(self._event.wait(), timeout_seconds)
+            async with asyncio.timeout(timeout_seconds):
+                await self._event.wait()
         except TimeoutError:
             return False
         self._event.clear()
