@@ -11,13 +11,20 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 from teamhub.errors import RefusedError, StoreError
 from teamhub.model import Kind
-from teamhub.store import Store
+from teamhub.store import Store, migrate
 from teamhub.store.migrate import upgrade
 from teamhub.store.schema import VERSION, metadata
 from teamhub.store.wake import Wake
+
+
+def test_the_version_that_the_code_expects_is_the_newest_migration() -> None:
+    assert ScriptDirectory(str(Path(migrate.__file__).parent / "migrations")).get_heads() == [
+        VERSION
+    ]
 
 
 def url_of(path: Path) -> str:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config as AlembicConfig
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from teamhub.errors import StoreError
-from teamhub.store.database import Database
+from teamhub.store.database import Database, revision
+from teamhub.store.schema import VERSION
 from teamhub.store.wake import Wake
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -21,15 +21,6 @@ def _alembic() -> AlembicConfig:
     config = AlembicConfig()
     config.set_main_option("script_location", str(_MIGRATIONS))
     return config
-
-
-HEAD = ScriptDirectory.from_config(_alembic()).get_current_head()
-"""The revision that this code works with."""
-
-
-def revision(connection: Connection) -> str | None:
-    """Return a database's revision, None for an empty one."""
-    return MigrationContext.configure(connection).get_current_revision()
 
 
 async def upgrade(url: str) -> None:
@@ -42,15 +33,15 @@ async def upgrade(url: str) -> None:
     try:
         async with database.reading() as connection:
             found = await connection.run_sync(revision)
-        if found == HEAD:
+        if found == VERSION:
             return
         known = {
             script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()
         }
         if found is not None and found not in known:
             raise StoreError(
-                f"the database is at version {found}, which is newer than this teamhub ({HEAD}); "
-                "install the teamhub that wrote it"
+                f"the database is at version {found}, which is newer than this teamhub "
+                f"({VERSION}); install the teamhub that wrote it"
             )
         async with database.writing(notify=False) as connection:
             await connection.run_sync(_upgrade)

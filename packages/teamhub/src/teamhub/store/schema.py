@@ -23,6 +23,10 @@ from sqlalchemy import (
     text,
 )
 
+VERSION = "0001"
+"""The migration that builds these tables. Kept here so that a command which only looks at the
+database need not load Alembic; a test holds it against the migrations."""
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware moment in UTC, on databases that forget time zones too."""

@@ -10,11 +10,10 @@ from sqlalchemy.exc import IntegrityError
 
 from teamhub.errors import StoreError
 from teamhub.store.accounts import Accounts
-from teamhub.store.database import Database
+from teamhub.store.database import Database, revision
 from teamhub.store.facts import Facts
 from teamhub.store.lease import Lease
-from teamhub.store.migrate import HEAD, revision
-from teamhub.store.schema import meta
+from teamhub.store.schema import VERSION, meta
 from teamhub.store.sessions import Sessions
 from teamhub.store.waiting import Waiting
 from teamhub.store.wake import Subscription, Wake
@@ -50,9 +49,9 @@ class Store:
         """
         async with self._database.reading() as connection:
             found = await connection.run_sync(revision)
-        if found != HEAD:
+        if found != VERSION:
             raise StoreError(
-                f"the database is at version {found or 'none'}, this teamhub needs {HEAD}; "
+                f"the database is at version {found or 'none'}, this teamhub needs {VERSION}; "
                 "`teamhub up` upgrades an older one; for a newer one install that teamhub"
             )
         if listen:
