@@ -109,7 +109,8 @@ def _towards_stop(workload: Workload) -> Step:
 
 def _ended(workload: Workload, observed: Observed) -> Step:
     if observed.reason is not None:
-        return Step(Act.BURY, Status.FAILED, observed.reason, observed.detail)
+        detail = observed.detail or _how(observed.exit_code)
+        return Step(Act.BURY, Status.FAILED, observed.reason, detail)
     code = observed.exit_code
     if workload.status is Status.STARTING:
         return Step(
