@@ -2,7 +2,7 @@
 
 ::
 
-    data_dir/                 0700
+    data_dir/                 0700; 0711 where root gives every member a uid
     ├── teamhub.toml          the settings, where there are any
     ├── teamhub.sqlite        the store        hub.sqlite   the hub's own database
     ├── secrets/              0600 each, made at the first start, never printed
@@ -94,20 +94,27 @@ class Deployment:
     def prepare(self) -> None:
         """Make the directories, private to us, and note the settings in force.
 
+        From here on, files that this process makes are for its own user alone. What is there
+        already keeps its permissions.
+
         Raises:
             ConfigError: the data directory cannot be made or written to.
         """
+        os.umask(0o077)
+        # With a uid per member, their processes pass through to what is theirs.
+        passable = 0o711 if os.geteuid() == 0 else 0o700
         try:
-            for directory in (
-                self.data_dir,
-                self.run_dir,
-                self.logs_dir,
-                self.secrets_dir,
-                self.data_dir / "workloads",
+            for directory, mode in (
+                (self.data_dir, passable),
+                (self.data_dir / "homes", passable),
+                (self.data_dir / "workloads", passable),
+                (self.run_dir, 0o700),
+                (self.logs_dir, 0o700),
+                (self.secrets_dir, 0o700),
             ):
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Members' own processes must be able to reach their homes, nothing else.
-            (self.data_dir / "homes").mkdir(mode=0o711, exist_ok=True)
+                if not directory.is_dir():
+                    directory.mkdir(parents=True)
+                    directory.chmod(mode)
             write_private(self.settings_file, self.config.model_dump_json())
         except OSError as error:
             why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror

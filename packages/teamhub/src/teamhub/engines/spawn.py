@@ -18,6 +18,10 @@ _NO_PROGRAM = frozenset(
 )
 
 
+_MEMBERS_UMASK = 0o022
+"""Ours is stricter; members' files are to be as they are on any machine."""
+
+
 def spawn(launch: Launch, environment: Mapping[str, str], log: Path) -> int:
     """Start the launch's command in a session of its own and return its process id.
 
@@ -47,6 +51,7 @@ def spawn(launch: Launch, environment: Mapping[str, str], log: Path) -> int:
                 cwd=directory,
                 env=environment,
                 start_new_session=True,
+                umask=_MEMBERS_UMASK,
                 user=launch.uid,
                 group=group_of(launch),
                 extra_groups=None if launch.uid is None else [],
