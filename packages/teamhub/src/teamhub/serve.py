@@ -20,7 +20,7 @@ from teamhub import engines
 from teamhub.deployment import Deployment
 from teamhub.dispatcher import Dispatcher
 from teamhub.dispatcher.launches import Launches
-from teamhub.engines.border import uid_per_member_possible
+from teamhub.engines import border
 from teamhub.errors import TeamhubError
 from teamhub.gateway import app as gateway
 from teamhub.gateway.access import Access
@@ -48,18 +48,9 @@ async def dispatcher_for(deployment: Deployment, store: Store) -> Dispatcher:
     """Return the dispatcher of a deployment, not yet running."""
     config = deployment.config
     deployment_id = await store.deployment_id()
-    first_uid = None
-    if config.engine.name == "process":
-        commands = {config.environment(name).argv[0] for name in config.environments}
-        possible, why = uid_per_member_possible(
-            config.engine.process.uid_per_member,
-            sys.executable,
-            config.data_dir,
-            *filter(os.path.isabs, commands),
-        )
-        first_uid = config.engine.process.first_uid if possible else None
-        if not possible:
-            log.warning("engine process is no border between members: %s", why)
+    first_uid, why = border.first_uid(config)
+    if first_uid is None and config.engine.name == "process":
+        log.warning("%s (%s)", border.NO_BORDER, why)
     launches = Launches(config, deployment_id, deployment.secrets().gateway_public_key, first_uid)
     return Dispatcher(config, store, engines.create(config, deployment_id), launches)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import stat
 import sys
 from pathlib import Path
 
+from teamhub.config import Config
 from teamhub.errors import ConfigError
 
 NO_BORDER = (
@@ -43,6 +45,41 @@ def uid_per_member_possible(
             f"engine.process.uid_per_member: is yes, but {reason}; {remedy}, or set it to auto"
         )
     return False, reason
+
+
+def first_uid(config: Config) -> tuple[int | None, str]:
+    """Return the uid that members' are counted from, or None and why they share ours.
+
+    Raises:
+        ConfigError: `engine.process.uid_per_member` is `yes`, and it is not possible; or members
+            share a uid, and the settings let others than this machine's users in.
+    """
+    if config.engine.name != "process":
+        return None, "this engine needs none"
+    commands = [config.environment(name).argv[0] for name in config.environments]
+    possible, why = uid_per_member_possible(
+        config.engine.process.uid_per_member,
+        sys.executable,
+        *[path for path in (config.data_dir,) if path.exists()],
+        *filter(os.path.isabs, filter(os.path.exists, commands)),
+    )
+    if possible:
+        return config.engine.process.first_uid, why
+    if not _is_loopback(config.proxy.host):
+        raise ConfigError(
+            f"proxy.host: is {config.proxy.host}, but engine process is no border between members "
+            f"here ({why}); use 127.0.0.1, or make engine.process.uid_per_member possible"
+        )
+    return None, why
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _obstacle(interpreter: Path, others: list[Path]) -> tuple[str, str] | None:

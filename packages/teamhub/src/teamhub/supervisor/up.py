@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from teamhub.accounts import account_name, add_user
 from teamhub.deployment import Deployment
+from teamhub.engines import border
 from teamhub.errors import AccountError, ConfigError, StoreError, TeamhubError
 from teamhub.model import Desired
 from teamhub.operator import Operator
@@ -126,6 +127,7 @@ class Supervisor:
     # Coming up
 
     async def _start(self) -> None:
+        first_uid, why = border.first_uid(self._config)
         self._deployment.prepare()
         self._terminal.progress("opening the database")
         await migrate.upgrade(self._config.store_url())
@@ -145,6 +147,8 @@ class Supervisor:
         # Made only now: had the start failed before, nobody would have read the password.
         password = await add_user(store, admin, admin=True) if account is None else None
         self._announce(admin, password)
+        if first_uid is None and self._config.engine.name == "process":
+            self._terminal.say(f"{border.NO_BORDER} ({why})")
         if account is not None and account.one_time:
             self._terminal.say(
                 f"the administrator {admin} has not signed in yet; "
@@ -278,29 +282,33 @@ class Supervisor:
         # First those through which people come, so that nothing new is started meanwhile. The
         # gateway stays a little: the dispatcher in it ends what it has started.
         front = [name for name in self._keepers if name != GATEWAY]
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._end_processes(front, hasten=requests.hasten))
-            draining = group.create_task(self._drain(requests))
+        draining = asyncio.create_task(self._drain())
+        await self._end_processes(front, hasten=requests.hasten)
+        await _first(draining, requests.hasten.wait())
+        # A dispatcher that is stuck may hold the database. So it is ended before this is awaited.
+        draining.cancel()
         await self._end_processes(hasten=requests.hasten)
+        await asyncio.wait([draining])
+        drained = not draining.cancelled() and draining.result()
         # Those of an earlier run, where the start was interrupted before it came to them.
         await end_sessions(record.left_over(self._deployment), CHILD_STOP_SECONDS)
-        if not draining.result() and self._store is not None:
+        if not drained and self._store is not None:
             await self._end_workloads(self._store, requests)
         self._terminal.quiet()
         self._terminal.say("ended")
 
-    async def _drain(self, requests: Requests) -> bool:
+    async def _drain(self) -> bool:
         """Have the dispatcher end all workloads; return whether it did."""
         store, gateway = self._store, self._keepers.get(GATEWAY)
         if store is None or gateway is None:
             return False
         try:
-            return await self._drained(store, gateway, requests)
+            return await self._drained(store, gateway)
         except StoreError as error:
             self._terminal.say(str(error))
             return False
 
-    async def _drained(self, store: Store, gateway: Keeper, requests: Requests) -> bool:
+    async def _drained(self, store: Store, gateway: Keeper) -> bool:
         deadline = time.monotonic() + self._drain_seconds()
         with store.subscribe() as changes:
             while True:
@@ -310,11 +318,11 @@ class Supervisor:
                 if any(workload.desired is Desired.RUNNING for workload in living):
                     await store.workloads.want_all_stopped()
                 self._terminal.progress(f"ending {count_of(len(living))}")
-                if requests.hasten.is_set() or time.monotonic() > deadline:
+                if time.monotonic() > deadline:
                     return False
                 if gateway.child is None and not self._gateway_may_return(gateway):
                     return False
-                await _first(changes.wait(_STATE_CHECK_SECONDS), requests.hasten.wait())
+                await changes.wait(_STATE_CHECK_SECONDS)
 
     def _gateway_may_return(self, gateway: Keeper) -> bool:
         """A dispatcher that died just now is started again at once and goes on."""
@@ -369,18 +377,13 @@ def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
 
 
-async def _first(
-    one: asyncio.Task[Any] | Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any]
-) -> None:
-    """Wait until one of two is done. Coroutines are cancelled; a task that was handed in is not."""
-    first = one if isinstance(one, asyncio.Task) else asyncio.create_task(one)
+async def _first(task: asyncio.Task[Any], other: Coroutine[Any, Any, Any]) -> None:
+    """Wait until one of two is done. The task is not cancelled, the other is."""
     second = asyncio.create_task(other)
     try:
-        await asyncio.wait([first, second], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([task, second], return_when=asyncio.FIRST_COMPLETED)
     finally:
         second.cancel()
-        if first is not one:
-            first.cancel()
 
 
 def _failed(keeper: Keeper, how: str) -> str:
