@@ -91,37 +91,40 @@ class Deployment:
         except OSError as error:
             raise TeamhubError(f"{path}: cannot be read: {error.strerror}") from None
 
-    def prepare(self) -> None:
-        """Make the directories, private to us, and note the settings in force.
+    def make_directories(self) -> None:
+        """Make the directories that are not there. What is there keeps its permissions.
 
-        From here on, files that this process makes are for its own user alone. What is there
-        already keeps its permissions.
+        From here on, files that this process makes are for its own user alone.
 
         Raises:
-            ConfigError: the data directory cannot be made or written to.
+            OSError: one of them cannot be made.
         """
         os.umask(0o077)
         # With a uid per member, their processes pass through to what is theirs.
         passable = 0o711 if os.geteuid() == 0 else 0o700
+        for directory, mode in (
+            (self.data_dir, passable),
+            (self.data_dir / "homes", passable),
+            (self.data_dir / "workloads", passable),
+            (self.run_dir, 0o700),
+            (self.logs_dir, 0o700),
+            (self.secrets_dir, 0o700),
+        ):
+            if not directory.is_dir():
+                directory.mkdir(parents=True)
+                directory.chmod(mode)
+
+    def prepare(self) -> None:
+        """Make the directories and note the settings in force.
+
+        Raises:
+            ConfigError: the data directory cannot be made or written to.
+        """
         try:
-            for directory, mode in (
-                (self.data_dir, passable),
-                (self.data_dir / "homes", passable),
-                (self.data_dir / "workloads", passable),
-                (self.run_dir, 0o700),
-                (self.logs_dir, 0o700),
-                (self.secrets_dir, 0o700),
-            ):
-                if not directory.is_dir():
-                    directory.mkdir(parents=True)
-                    directory.chmod(mode)
+            self.make_directories()
             write_private(self.settings_file, self.config.model_dump_json())
         except OSError as error:
-            why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-            raise ConfigError(
-                f"data_dir: {error.filename or self.data_dir}: cannot be written: {why}; "
-                "choose another with --data-dir"
-            ) from None
+            raise unusable(error, self.data_dir) from None
 
     def log_file(self, process: str) -> Path:
         """Return where a process of ours writes its log."""
@@ -200,6 +203,19 @@ class Deployment:
 
         public, secret = self._secret("gateway-curve", make).split()
         return public, secret
+
+
+def unusable(error: OSError, data_dir: Path) -> ConfigError:
+    """Return what a user is told of a data directory that cannot be used."""
+    if error.errno == errno.ENOLCK:
+        why = "its file system has no locks"
+    elif error.errno == errno.ENOSPC:
+        why = "the disk is full"
+    else:
+        why = f"cannot be written: {error.strerror}"
+    return ConfigError(
+        f"data_dir: {error.filename or data_dir}: {why}; choose another with --data-dir"
+    )
 
 
 def write_private(path: Path, text: str) -> None:

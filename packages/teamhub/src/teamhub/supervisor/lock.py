@@ -6,15 +6,14 @@ no stale one to clean up. The file itself is never removed; it holds the process
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 from pathlib import Path
 
 import psutil
 
-from teamhub.deployment import Deployment
-from teamhub.errors import AlreadyRunningError, ConfigError, TeamhubError
+from teamhub.deployment import Deployment, unusable
+from teamhub.errors import AlreadyRunningError, TeamhubError
 
 LOCK_NAME = "up.lock"
 
@@ -39,11 +38,10 @@ class UpLock:
         """
         data_dir, run_dir = self._deployment.data_dir, self._deployment.run_dir
         try:
-            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            run_dir.mkdir(mode=0o700, exist_ok=True)
+            self._deployment.make_directories()
             descriptor = os.open(run_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise _unusable(error, data_dir) from None
+            raise unusable(error, data_dir) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(descriptor, 0)
@@ -53,7 +51,7 @@ class UpLock:
             raise AlreadyRunningError(self._who()) from None
         except OSError as error:
             os.close(descriptor)
-            raise _unusable(error, data_dir) from None
+            raise unusable(error, data_dir) from None
         self._descriptor = descriptor
 
     def release(self) -> None:
@@ -94,15 +92,3 @@ def holder(data_dir: Path) -> psutil.Process | None:
     except (OSError, ValueError, psutil.Error):
         return None
     return None
-
-
-def _unusable(error: OSError, data_dir: Path) -> ConfigError:
-    if error.errno == errno.ENOLCK:
-        why = "its file system has no locks"
-    elif error.errno == errno.ENOSPC:
-        why = "the disk is full"
-    else:
-        why = f"cannot be written: {error.strerror}"
-    return ConfigError(
-        f"data_dir: {error.filename or data_dir}: {why}; choose another with --data-dir"
-    )

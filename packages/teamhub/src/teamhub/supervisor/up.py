@@ -127,8 +127,8 @@ class Supervisor:
     # Coming up
 
     async def _start(self) -> None:
-        first_uid, why = border.first_uid(self._config)
         self._deployment.prepare()
+        first_uid, why = border.first_uid(self._config)
         self._terminal.progress("opening the database")
         await migrate.upgrade(self._config.store_url())
         store = Store(self._config.store_url(), self._deployment.socket_dir() / "wake")
