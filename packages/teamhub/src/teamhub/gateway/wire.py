@@ -23,6 +23,15 @@ Parts = Sequence[bytes]
 _PROTOCOL_VERSION = "5.4"
 _PART_NAMES = ("header", "parent_header", "metadata", "content")
 _TO_KERNEL = frozenset({"shell", "control", "stdin"})
+_NOT_A_MESSAGE = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    IndexError,
+    struct.error,
+    RecursionError,
+)
 
 
 class WireError(ValueError):
@@ -50,13 +59,13 @@ def from_client(data: str | bytes, *, v1: bool) -> ClientMessage:
         channel, parts = _split_v1(data) if v1 else _split_default(data)
         header = json.loads(parts[0])
         msg_id, msg_type, session = header["msg_id"], header["msg_type"], header["session"]
-    except (ValueError, TypeError, KeyError, IndexError, struct.error, RecursionError) as error:
+    except _NOT_A_MESSAGE as error:
         raise WireError(f"not a Jupyter message: {error}") from None
-    if not all(isinstance(value, str) and value for value in (msg_id, msg_type)):
-        raise WireError("not a Jupyter message: msg_id and msg_type should be text")
-    if channel not in _TO_KERNEL:
+    if not (_is_text(msg_id) and msg_id and _is_text(msg_type) and msg_type and _is_text(session)):
+        raise WireError("not a Jupyter message: msg_id, msg_type and session should be text")
+    if not isinstance(channel, str) or channel not in _TO_KERNEL:
         raise WireError(f"there is no channel {str(channel)[:40]!r} towards a kernel")
-    return ClientMessage(channel, msg_id[:255], msg_type, str(session), parts)
+    return ClientMessage(channel, msg_id[:255], msg_type, session, parts)
 
 
 def to_client(channel: str, parts: Parts, *, v1: bool) -> str | bytes:
@@ -93,6 +102,17 @@ def msg_type_of(parts: Parts) -> str:
         return str(json.loads(parts[0]).get("msg_type", ""))
     except (ValueError, AttributeError):
         return ""
+
+
+def _is_text(value: object) -> bool:
+    """Whether it can be stored and sent: JSON can name halves of characters, too, and NUL."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _split_v1(data: str | bytes) -> tuple[str, Parts]:
