@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
@@ -57,15 +58,22 @@ class Access:
         service_token: the gateway's own.
         cache_seconds: how long an answer is believed.
         grace_seconds: how long it is believed while the hub cannot say.
+        clock: seconds from any moment on.
     """
 
     def __init__(
-        self, hub_api_url: str, service_token: str, cache_seconds: float, grace_seconds: float
+        self,
+        hub_api_url: str,
+        service_token: str,
+        cache_seconds: float,
+        grace_seconds: float,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._url = f"{hub_api_url}/user"
         self._service_token = service_token
         self._cache_seconds = cache_seconds
         self._grace_seconds = grace_seconds
+        self._clock = clock
         self._answers: OrderedDict[bytes, _Answer] = OrderedDict()
         self._asking: dict[bytes, asyncio.Task[_Answer]] = {}
         self._http: aiohttp.ClientSession | None = None
@@ -92,7 +100,7 @@ class Access:
             raise UnknownTokenError("a token is needed: as `Authorization: token …` or `?token=…`")
         key = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         known = self._answers.get(key)
-        if known is None or monotonic() - known.at > self._lifetime(known):
+        if known is None or self._clock() - known.at > self._lifetime(known):
             task = self._asking.get(key)
             if task is None:
                 task = asyncio.create_task(self._ask(key, token, known))
@@ -122,7 +130,7 @@ class Access:
             log.debug("the hub does not answer: %s", error)
             away, status, model = True, 0, {}
         if away:
-            in_grace = known is not None and monotonic() - known.at <= self._grace_seconds
+            in_grace = known is not None and self._clock() - known.at <= self._grace_seconds
             if known is not None and known.caller and in_grace:
                 return known
             raise HubAwayError("the hub cannot be asked who you are; try again in a moment")
@@ -131,11 +139,12 @@ class Access:
         if (
             status == 200
             and model.get("kind") == "user"
+            and model.get("name")
             and isinstance(scopes, list)
             and _SCOPES.intersection(scopes)
         ):
             caller = Caller(str(model["name"]), bool(model.get("admin")))
-        answer = _Answer(caller, monotonic())
+        answer = _Answer(caller, self._clock())
         self._answers[key] = answer
         self._answers.move_to_end(key)
         while len(self._answers) > _KEPT:

@@ -38,7 +38,9 @@ class Kernelspecs:
         for environment, settings in config.environments.items():
             for position, size in enumerate(settings.sizes or tuple(config.sizes)):
                 name = environment if position == 0 else f"{environment}-{size}"
-                self._specs.setdefault(name, Kernelspec(name, environment, size))
+                # An environment's own name is its own, whatever another and its size add up to.
+                if position == 0 or name not in config.environments:
+                    self._specs[name] = Kernelspec(name, environment, size)
 
     def get(self, name: str | None) -> Kernelspec | None:
         """Return a kernelspec by name (None: the default one), None where there is none."""
