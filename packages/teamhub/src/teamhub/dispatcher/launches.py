@@ -117,7 +117,8 @@ class Launches:
             resource_dir=environment.resource_dir or "",
             interrupt_mode=environment.interrupt_mode,
             start_timeout_seconds=self._config.kernels.start_timeout_seconds,
-            stop_timeout_seconds=self._config.dispatcher.stop_timeout_seconds / 2,
+            # The shim needs time of its own to say goodbye before the engine kills it.
+            stop_timeout_seconds=self._config.dispatcher.stop_timeout_seconds * 0.4,
         )
         return {
             SPEC_VARIABLE: spec.to_json(),

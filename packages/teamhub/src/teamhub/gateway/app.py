@@ -30,7 +30,7 @@ from teamhub.store.database import now
 log = logging.getLogger("teamhub.gateway")
 
 BASE = "/services/gateway"
-_OPEN = frozenset({f"{BASE}/api", f"{BASE}/healthz", f"{BASE}/readyz"})
+_OPEN = frozenset({f"{BASE}/", f"{BASE}/api", f"{BASE}/healthz", f"{BASE}/readyz"})
 _BODY_BYTES = 2 * 1024**2
 
 _STATUS: tuple[tuple[type[TeamhubError], HTTPStatus], ...] = (

@@ -14,7 +14,7 @@ from teamhub_shim.protocol import State
 
 from teamhub.config import Config
 from teamhub.errors import NotFoundError, RefusedError, StoreError
-from teamhub.gateway import wire
+from teamhub.gateway import answers, wire
 from teamhub.gateway.kernelspecs import Kernelspec
 from teamhub.gateway.link import Keys, Link
 from teamhub.model import Desired, Kind, Status, Workload
@@ -49,8 +49,11 @@ class Client(Protocol):
 class Kernel:
     """One kernel: its row, its link, and who is connected.
 
-    Messages towards it go straight to the shim once there is a link and what waited before has
-    been delivered; until then they wait in the store.
+    Messages towards it go straight to the shim once the kernel has answered that and what waited
+    before has been delivered; until then they wait in the store. Where none could be started they
+    are answered here, and nobody with an open websocket is told `dead`: stock clients would drop
+    the connection, and with it the cell that shows why and the means to restart. The REST model
+    says it.
     """
 
     def __init__(self, workload: Workload, config: Config, store: Store) -> None:
@@ -62,6 +65,7 @@ class Kernel:
         self._config = config
         self._store = store
         self._direct = False
+        self._ready = asyncio.Event()
         self._lock = asyncio.Lock()
         self._report: asyncio.TimerHandle | None = None
         self._acks: asyncio.TimerHandle | None = None
@@ -113,6 +117,8 @@ class Kernel:
                 await self._attach(client)
             elif self.workload.status.ended:
                 await self._answer_waiting()
+            elif self.execution_state == "starting":
+                client.deliver("iopub", answers.status("starting"))
 
     async def disconnect(self, client: Client) -> None:
         """Let a client go; its place is kept by the shim. Of one that is gone: nothing."""
@@ -139,7 +145,7 @@ class Kernel:
             if self._direct and self.link is not None:
                 self.link.send(message.channel, message.msg_id, message.parts)
             elif self.workload.status.ended:
-                self._answer(message.parts, [client])
+                await self._answer_failure(message.channel, message.parts, [client])
             elif not await self._known_answer(client, message):
                 await self._store.waiting.add(
                     self.workload.id,
@@ -156,12 +162,8 @@ class Kernel:
             if not self._direct:
                 for message in await self._store.waiting.of(self.workload.id):
                     if message.channel == "shell":
-                        self._answer_error(
-                            message.frames,
-                            list(self.clients.values()),
-                            "KeyboardInterrupt",
-                            "interrupted before the kernel had started",
-                        )
+                        clients = list(self.clients.values())
+                        self._answer("shell", message.frames, clients, answers.interrupted())
                         # All before the last one are answered too, so one bound is enough.
                         await self._store.waiting.delete(self.workload.id, message.number)
                 return
@@ -227,14 +229,17 @@ class Kernel:
             on_detached=self._detached,
         )
         self.link = link
+        self._ready = asyncio.Event()
         while self.link is link:
             try:
                 await link.greeted(_GREETING_SECONDS)
+                await self._until_ready(link)
                 async with self._lock:
-                    for client in list(self.clients.values()):
-                        await self._attach(client)
-                    await self._deliver_waiting(link)
-                    self._direct = self.link is link
+                    if self.link is link and self._ready.is_set():
+                        for client in list(self.clients.values()):
+                            await self._attach(client)
+                        await self._deliver_waiting(link)
+                        self._direct = self.link is link
                 await link.lost()
                 async with self._lock:
                     if self.link is not link:
@@ -248,6 +253,18 @@ class Kernel:
             except (RefusedError, StoreError) as error:
                 log.warning("kernel %s: %s; trying again", workload.id, error)
                 await asyncio.sleep(_REPORT_SECONDS)
+
+    async def _until_ready(self, link: Link) -> None:
+        """Return once the kernel has answered its shim, or the link is good for nothing more.
+
+        A kernel that fails before takes nothing along: what waits is still there to be answered.
+        """
+        tasks = [asyncio.ensure_future(self._ready.wait()), asyncio.ensure_future(link.lost())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     async def _deliver_waiting(self, link: Link) -> None:
         """Hand over what waited. Forgotten only once the shim has it, which drops repeats."""
@@ -274,6 +291,7 @@ class Kernel:
         self.link = None
         self.state = None
         self._direct = False
+        self._ready.set()  # whoever waits for it looks at the link first
 
     def _message(self, number: int, session: str, channel: str, parts: Sequence[bytes]) -> None:
         if session:
@@ -309,8 +327,10 @@ class Kernel:
 
     def _state(self, state: State) -> None:
         self.state = state
-        if state.kernel_info is not None and self.workload.environment is not None:
-            self._spawn(self._learn(self.workload.environment, state.kernel_info))
+        if state.kernel_info is not None:
+            self._ready.set()
+            if self.workload.environment is not None:
+                self._spawn(self._learn(self.workload.environment, state.kernel_info))
         if self._report is None:
             loop = asyncio.get_running_loop()
             self._report = loop.call_later(_REPORT_SECONDS, self._report_activity)
@@ -342,73 +362,61 @@ class Kernel:
         known = await self._store.facts.kernel_info(self.workload.environment)
         if known is None:
             return False
-        parent = message.parts[0]
-        client.deliver(message.channel, wire.reply("kernel_info_reply", known, parent))
+        self._answer(message.channel, message.parts, [client], known)
         return True
 
     async def _ended(self) -> None:
         async with self._lock:
-            told = self.state is not None and self.state.execution_state == "dead"
+            state = self.state.execution_state if self.state is not None else ""
+            told = self._direct and state == "dead"
             self._unlink()
-            await self._answer_waiting(told=told)
+            await self._answer_waiting()
+            stopped = self.workload.status is Status.STOPPED
+            for client in list(self.clients.values()):
+                if not told and (stopped or self.workload.started_at is not None):
+                    client.deliver("iopub", answers.status("dead"))
+                if stopped:
+                    client.end("the kernel was stopped")
 
-    async def _answer_waiting(self, *, told: bool = False) -> None:
-        """Tell everybody who waits why, then (unless the shim has) that the kernel is dead."""
+    async def _answer_waiting(self) -> None:
+        """Tell everybody who waits why the kernel ended."""
         if not self.clients:
             return  # the messages stay in the store until somebody is there to be told
-        clients = list(self.clients.values())
         for message in await self._store.waiting.of(self.workload.id):
-            self._answer(message.frames, clients)
+            clients = list(self.clients.values())
+            await self._answer_failure(message.channel, message.frames, clients)
             await self._store.waiting.delete(self.workload.id, message.number)
-        for client in clients:
-            if not told:
-                client.deliver("iopub", wire.reply("status", {"execution_state": "dead"}, b"{}"))
-            if self.workload.status is Status.STOPPED:
-                client.end("the kernel was stopped")
 
-    def _answer(self, parts: wire.Parts, clients: Sequence[Client]) -> None:
-        workload = self.workload
-        title = "The kernel could not be started"
-        if workload.status is Status.STOPPED:
-            title = "The kernel was stopped"
-        elif workload.started_at is not None:
-            title = "The kernel has died"
-        lines = [f"{title}: {workload.detail or workload.reason or 'for no known reason'}"]
-        if workload.log_tail.strip():
-            lines += ["", "Its last log lines:", *workload.log_tail.rstrip().splitlines()]
-        lines += ["", "Restart the kernel to try again."]
-        name = "".join(word.title() for word in (workload.reason or "stopped").split("-"))
-        self._answer_error(parts, clients, name, lines[0], lines)
-
-    def _answer_error(
-        self,
-        parts: wire.Parts,
-        clients: Sequence[Client],
-        name: str,
-        value: str,
-        traceback: Sequence[str] | None = None,
+    async def _answer_failure(
+        self, channel: str, request: wire.Parts, clients: Sequence[Client]
     ) -> None:
-        """Answer a request as a kernel would that failed at it."""
-        parent = parts[0]
-        msg_type = wire.msg_type_of(parts)
-        if not msg_type.endswith("_request"):
-            return
-        error = {"ename": name, "evalue": value, "traceback": list(traceback or [value])}
-        answers: list[tuple[str, wire.Parts]] = []
-        if msg_type == "execute_request":
-            answers += [
-                ("iopub", wire.reply("status", {"execution_state": "busy"}, parent)),
-                ("iopub", wire.reply("error", error, parent)),
-                ("iopub", wire.reply("status", {"execution_state": "idle"}, parent)),
-            ]
-        content = {"status": "error", "execution_count": 0, **error}
-        kind = msg_type.removesuffix("_request") + "_reply"
-        answers.append(("shell", wire.reply(kind, content, parent)))
-        asker = self._asker_of((b"", parent))
+        """Say why there is no kernel; but clients go on to run cells only with `kernel_info`."""
+        content = answers.failure(self.workload)
+        failed = self.workload.status is Status.FAILED
+        if failed and wire.msg_type_of(request) == "kernel_info_request":
+            content = await self._kernel_info() or content
+        self._answer(channel, request, clients, content)
+
+    async def _kernel_info(self) -> Mapping[str, Any] | None:
+        name = self.workload.environment
+        if name is None or name not in self._config.environments:
+            return None  # it was taken out of the settings
+        known = await self._store.facts.kernel_info(name)
+        return known or answers.assumed_kernel_info(self._config.environment(name))
+
+    def _answer(
+        self,
+        channel: str,
+        request: wire.Parts,
+        clients: Sequence[Client],
+        content: Mapping[str, Any],
+    ) -> None:
+        """Answer a request as a kernel would: the reply to whoever asked, the rest to all."""
+        asker = self._asker_of((b"", request[0]))
         for client in clients:
-            for channel, answer in answers:
-                if channel == "iopub" or asker is None or client is asker:
-                    client.deliver(channel, answer)
+            for kind, parts in answers.answer(channel, request, content):
+                if kind == "iopub" or asker is None or client is asker:
+                    client.deliver(kind, parts)
 
     def _spawn(self, work: Any) -> None:
         async def safely() -> None:

@@ -63,6 +63,7 @@ class Routes:
         kernel = "/api/kernels/{kernel_id}"
         session = "/api/sessions/{session_id}"
         return [
+            web.get("/", self.version),
             web.get("/api", self.version),
             web.get("/api/me", self.me),
             web.get("/api/status", self.status),
