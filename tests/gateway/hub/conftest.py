@@ -86,7 +86,7 @@ def hub(
 
 @pytest.fixture
 async def store(hub: RunningHub) -> AsyncIterator[Store]:
-    store = Store(hub.deployment.config.store_url(), hub.deployment.socket_dir() / "wake")
+    store = Store.of(hub.deployment)
     await store.open()
     yield store
     await store.close()

@@ -26,7 +26,7 @@ def running(deployment: Deployment) -> Iterator[None]:
 
 def password_fits(deployment: Deployment, name: str, password: str) -> Any:
     async def check() -> bool:
-        store = Store(deployment.config.store_url(), deployment.socket_dir() / "wake")
+        store = Store.of(deployment)
         await store.open(listen=False)
         try:
             return await accounts.check(store, name, password) is not None

@@ -21,7 +21,7 @@ IDS = ("aaaa1111-0000-4000-8000-000000000000", "aaaa2222-0000-4000-8000-00000000
 
 @asynccontextmanager
 async def opened(deployment: Deployment) -> Any:
-    store = Store(deployment.config.store_url(), deployment.socket_dir() / "wake")
+    store = Store.of(deployment)
     await store.open()
     try:
         yield store

@@ -131,11 +131,17 @@ async def change_password(
         raise AccountError("the new password should not be the user name")
     if await _matches(account.password_hash, password):
         raise AccountError("the new password should not be the one that you have now")
-    hashed = await _hash(password)
-    now = await store.accounts.get(account.name)
-    if now is None or now.password_hash != account.password_hash:
-        raise RefusedError("the password has been changed meanwhile; sign in with the new one")
-    await store.accounts.set_password(account.name, hashed, one_time=False)
+    try:
+        await store.accounts.set_password(
+            account.name,
+            await _hash(password),
+            one_time=False,
+            replacing=account.password_hash,
+        )
+    except NotFoundError:
+        raise RefusedError(
+            "the password has been changed meanwhile; sign in with the new one"
+        ) from None
 
 
 def one_time_password() -> str:

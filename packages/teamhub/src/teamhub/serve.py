@@ -58,7 +58,7 @@ async def dispatcher_for(deployment: Deployment, store: Store) -> Dispatcher:
 async def serve(deployment: Deployment) -> None:
     """Run gateway and dispatcher until SIGTERM or SIGINT; workloads are left running."""
     secrets, config = deployment.secrets(), deployment.config
-    store = Store(config.store_url(), deployment.socket_dir() / "wake")
+    store = Store.of(deployment)
     await store.open()
     dispatcher = await dispatcher_for(deployment, store)
     access = Access(

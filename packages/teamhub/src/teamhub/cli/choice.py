@@ -73,7 +73,7 @@ async def opened_store(deployment: Deployment, *, listen: bool = False) -> Async
             f"the team server in {deployment.data_dir} has never come up; start it with "
             f"`teamhub up --data-dir {deployment.data_dir}`"
         )
-    store = Store(deployment.config.store_url(), deployment.socket_dir() / "wake")
+    store = Store.of(deployment)
     try:
         await store.open(listen=listen)
         yield store

@@ -33,7 +33,7 @@ class HubProcess:
         """
         async with self._opening:
             if self._store is None:
-                store = Store(self.config.store_url(), self.deployment.socket_dir() / "wake")
+                store = Store.of(self.deployment)
                 try:
                     await store.open()
                 except BaseException:

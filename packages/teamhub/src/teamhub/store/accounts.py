@@ -58,12 +58,24 @@ class Accounts:
             rows = (await connection.execute(select(table).order_by(table.c.name))).all()
         return [_account(row) for row in rows]
 
-    async def set_password(self, name: str, password_hash: str, *, one_time: bool) -> None:
-        """Replace a password. Raises NotFoundError where there is no such account."""
+    async def set_password(
+        self, name: str, password_hash: str, *, one_time: bool, replacing: str | None = None
+    ) -> None:
+        """Replace a password.
+
+        Args:
+            replacing: the hash that has to be there still; None: any.
+
+        Raises:
+            NotFoundError: there is no such account, or it has another password by now.
+        """
+        condition = table.c.name == name
+        if replacing is not None:
+            condition &= table.c.password_hash == replacing
         async with self._database.writing() as connection:
             result = await connection.execute(
                 update(table)
-                .where(table.c.name == name)
+                .where(condition)
                 .values(password_hash=password_hash, one_time=one_time, changed_at=now())
             )
         if result.rowcount == 0:

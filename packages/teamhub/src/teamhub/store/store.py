@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
+from teamhub.deployment import Deployment
 from teamhub.errors import StoreError
 from teamhub.store.accounts import Accounts
 from teamhub.store.database import Database, revision
@@ -37,6 +38,11 @@ class Store:
         self.waiting = Waiting(self._database)
         self.facts = Facts(self._database)
         self.lease = Lease(self._database)
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> Store:
+        """Return a deployment's store, not yet open."""
+        return cls(deployment.config.store_url(), deployment.socket_dir() / "wake")
 
     async def open(self, *, listen: bool = True) -> None:
         """Check that the database is there and of our version; begin to receive wake-ups.

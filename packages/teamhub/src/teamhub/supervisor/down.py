@@ -119,7 +119,7 @@ async def _end_left_over(
     ended = Ended(supervisor, len(leaders))
     if not store_exists(deployment.config):
         return ended
-    store = Store(deployment.config.store_url(), deployment.socket_dir() / "wake")
+    store = Store.of(deployment)
     try:
         await store.open(listen=False)
         there = await anything_left(deployment.config, store)

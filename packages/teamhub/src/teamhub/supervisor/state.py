@@ -122,7 +122,7 @@ async def state_of(deployment: Deployment) -> State:
 
 
 async def _workloads(deployment: Deployment) -> tuple[Sequence[Workload], Sequence[Workload]]:
-    store = Store(deployment.config.store_url(), deployment.socket_dir() / "wake")
+    store = Store.of(deployment)
     try:
         await store.open(listen=False)
         living = await store.workloads.living()

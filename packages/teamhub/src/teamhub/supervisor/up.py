@@ -131,7 +131,7 @@ class Supervisor:
         first_uid, why = border.first_uid(self._config)
         self._terminal.progress("opening the database")
         await migrate.upgrade(self._config.store_url())
-        store = Store(self._config.store_url(), self._deployment.socket_dir() / "wake")
+        store = Store.of(self._deployment)
         self._store = store
         await store.open()
         admin = self._administrator()
