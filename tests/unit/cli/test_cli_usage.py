@@ -126,7 +126,7 @@ def test_a_fault_of_ours_is_a_line_and_a_log(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret-value")
 
-    monkeypatch.setattr("teamhub.cli.choice.Store", broken)
+    monkeypatch.setattr("teamhub.cli.choice.Store.of", broken)
     answer = on("users", "list")
     log = deployment.log_file("cli")
     assert answer.code == 1
