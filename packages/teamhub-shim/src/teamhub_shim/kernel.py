@@ -18,7 +18,7 @@ import zmq
 from teamhub_shim.directory import RuntimeDirectory
 from teamhub_shim.loop import send_frames
 from teamhub_shim.output import Output, Tail
-from teamhub_shim.protocol import CHANNELS, Spec
+from teamhub_shim.protocol import CHANNELS, MARKER_VARIABLE, Spec
 from teamhub_shim.wire import Signer
 
 NOT_FOUND_EXIT_CODE = 127
@@ -223,7 +223,12 @@ def _fill(part: str, filled: Mapping[str, str]) -> str:
 
 
 def _environment(spec: Spec) -> dict[str, str]:
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("TEAMHUB_")}
+    # The engine's marker is for all that a workload starts: by it, daemons of a kernel are found.
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("TEAMHUB_") or name == MARKER_VARIABLE
+    }
     # ipykernel ends itself when this parent is gone, also where there is no death signal.
     ours = {"JPY_PARENT_PID": str(os.getpid()), "TEAMHUB_KERNEL_ID": spec.kernel_id}
     return {**inherited, **spec.env, **ours}
