@@ -81,7 +81,7 @@ def create(config: Config, store: Store, access: Access, keys: Keys) -> web.Appl
 
     @web.middleware
     async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
-        # The path alone: a query may hold a token.
+        # The path alone, as it came: a query may hold a token, and %0A would begin a line.
         began = monotonic()
         status = 499  # the client went away
         try:
@@ -93,7 +93,7 @@ def create(config: Config, store: Store, access: Access, keys: Keys) -> web.Appl
             log.info(
                 "%s %s %d %s %.0f ms",
                 request.method,
-                request.path,
+                request.rel_url.raw_path,
                 status,
                 caller.name if caller else "-",
                 1000 * (monotonic() - began),
@@ -121,6 +121,9 @@ def create(config: Config, store: Store, access: Access, keys: Keys) -> web.Appl
 
     async def running(_app: web.Application) -> AsyncIterator[None]:
         await access.open()
+        # Before the first request: else a list of kernels would be empty that is not.
+        with contextlib.suppress(StoreError):
+            await kernels.look()
         following = asyncio.create_task(kernels.run())
         yield
         following.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 import uuid
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -82,7 +83,12 @@ class Channels:
         try:
             while (item := await self._outgoing.get()) is not None:
                 channel, parts, number = item
-                data = wire.to_client(channel, parts, v1=self._v1)
+                try:
+                    data = wire.to_client(channel, parts, v1=self._v1)
+                except (ValueError, AttributeError, struct.error) as error:
+                    # A kernel may send anything; what follows it is still good.
+                    log.warning("a message of a kernel cannot be written as one: %s", error)
+                    continue
                 if isinstance(data, bytes):
                     await self._websocket.send_bytes(data)
                 else:

@@ -64,13 +64,18 @@ class Kernel:
         self._askers: dict[str, Client] = {}
         self._config = config
         self._store = store
-        self._direct = False
+        self._linked = asyncio.Event()
         self._ready = asyncio.Event()
         self._lock = asyncio.Lock()
         self._report: asyncio.TimerHandle | None = None
         self._acks: asyncio.TimerHandle | None = None
         self._acknowledged: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def _direct(self) -> bool:
+        """Whether messages go straight to the shim."""
+        return self._linked.is_set()
 
     @property
     def execution_state(self) -> str:
@@ -157,31 +162,34 @@ class Kernel:
                 )
 
     async def interrupt(self) -> None:
-        """Interrupt what runs; where nothing runs yet, what waits is answered as interrupted."""
+        """Interrupt what runs; where nothing runs yet, what waits to run is answered so.
+
+        Raises:
+            RefusedError: the shim says why it could not, or cannot be reached.
+            TimeoutError: it did not answer.
+        """
+        if self._direct or self.workload.status is Status.RUNNING:
+            await (await self._reached()).call("interrupt")
+            return
         async with self._lock:
-            if not self._direct:
-                for message in await self._store.waiting.of(self.workload.id):
-                    if message.channel == "shell":
-                        clients = list(self.clients.values())
-                        self._answer("shell", message.frames, clients, answers.interrupted())
-                        # All before the last one are answered too, so one bound is enough.
-                        await self._store.waiting.delete(self.workload.id, message.number)
-                return
-            link = self.link
-        if link is not None:
-            await link.call("interrupt")
+            for message in await self._store.waiting.of(self.workload.id):
+                # Only what would run: a kernel answers the rest, interrupted or not.
+                if wire.msg_type_of(message.frames) == "execute_request":
+                    clients = list(self.clients.values())
+                    self._answer(message.channel, message.frames, clients, answers.interrupted())
+                    await self._store.waiting.delete_one(message.number)
 
     async def restart(self) -> None:
         """Restart in place. One that is only starting is left to start; an ended one starts anew.
 
         Raises:
-            RefusedError: the shim says why it could not.
+            RefusedError: the shim says why it could not, or cannot be reached.
             TimeoutError: the new kernel process did not come.
         """
         if self.workload.status.ended:
             self.update(await self._store.workloads.start_again(self.workload.id))
-        elif self.link is not None and self._direct:
-            await self.link.call("restart", timeout_seconds=_RESTART_SECONDS)
+        elif self._direct or self.workload.status is Status.RUNNING:
+            await (await self._reached()).call("restart", timeout_seconds=_RESTART_SECONDS)
 
     # What the store says
 
@@ -239,7 +247,8 @@ class Kernel:
                         for client in list(self.clients.values()):
                             await self._attach(client)
                         await self._deliver_waiting(link)
-                        self._direct = self.link is link
+                        if self.link is link:
+                            self._linked.set()
                 await link.lost()
                 async with self._lock:
                     if self.link is not link:
@@ -253,6 +262,20 @@ class Kernel:
             except (RefusedError, StoreError) as error:
                 log.warning("kernel %s: %s; trying again", workload.id, error)
                 await asyncio.sleep(_REPORT_SECONDS)
+
+    async def _reached(self) -> Link:
+        """Return the link, also where it is only being made, as after a restart of ours.
+
+        Raises RefusedError where it does not come.
+        """
+        try:
+            async with asyncio.timeout(_GREETING_SECONDS):
+                await self._linked.wait()
+        except TimeoutError:
+            raise RefusedError("the kernel cannot be reached at the moment; try again") from None
+        if self.link is None:
+            raise RefusedError("the kernel has just ended")
+        return self.link
 
     async def _until_ready(self, link: Link) -> None:
         """Return once the kernel has answered its shim, or the link is good for nothing more.
@@ -290,7 +313,7 @@ class Kernel:
             self.link.close()
         self.link = None
         self.state = None
-        self._direct = False
+        self._linked.clear()
         self._ready.set()  # whoever waits for it looks at the link first
 
     def _message(self, number: int, session: str, channel: str, parts: Sequence[bytes]) -> None:
@@ -447,24 +470,32 @@ class Kernels:
         self._context.set(zmq.MAX_SOCKETS, 65_000)
         self._kernels: dict[str, Kernel] = {}
         self._wakes = store.subscribe()
+        self._since: datetime | None = None
 
     async def run(self) -> None:
         """Follow the store until cancelled."""
-        since = now() - _FAILED_SHOWN
-        with contextlib.suppress(StoreError):
-            for workload in await self._store.workloads.living(Kind.KERNEL):
-                self._take_in(workload)
         while True:
             try:
-                moment = now()
-                for workload in await self._store.workloads.changed_since(since, Kind.KERNEL):
-                    self._take_in(workload)
-                since = moment - _OVERLAP
-                self._forget()
+                await self.look()
             except StoreError as error:
                 log.warning("the store could not be read: %s", error)
                 await asyncio.sleep(_REPORT_SECONDS)
+                continue
+            except Exception:
+                log.exception("a fault of ours; the next look tries again")
             await self._wakes.wait(_SWEEP_SECONDS)
+
+    async def look(self) -> None:
+        """Take in what the store says now. Raises StoreError; then the next look sees it all."""
+        moment = now()
+        if self._since is None:
+            for workload in await self._store.workloads.living(Kind.KERNEL):
+                self._take_in(workload)
+        since = self._since or moment - _FAILED_SHOWN
+        for workload in await self._store.workloads.changed_since(since, Kind.KERNEL):
+            self._take_in(workload)
+        self._since = moment - _OVERLAP
+        self._forget()
 
     def close(self) -> None:
         """Close all links; kernels go on. A second call does nothing."""
@@ -551,6 +582,6 @@ class Kernels:
 
 
 def _shown(workload: Workload) -> bool:
-    if workload.status is Status.FAILED:
-        return workload.changed_at > now() - _FAILED_SHOWN
-    return workload.status is not Status.STOPPED and workload.desired is Desired.RUNNING
+    if workload.desired is Desired.STOPPED or workload.status is Status.STOPPED:
+        return False
+    return workload.status is not Status.FAILED or workload.changed_at > now() - _FAILED_SHOWN

@@ -27,6 +27,7 @@ TOKEN = web.RequestKey("token", str)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _ENV_OURS = ("TEAMHUB_", "JUPYTERHUB_", "KERNEL_", "LD_", "JPY_API_TOKEN")
 _PATH_CHARACTERS = 4096
+_TYPE_CHARACTERS = 32
 
 
 class BadRequestError(TeamhubError):
@@ -178,7 +179,11 @@ class Routes:
 
     async def interrupt_kernel(self, request: web.Request) -> web.Response:
         """Interrupt what a kernel does."""
-        await (await self._kernel(request)).interrupt()
+        kernel = await self._kernel(request)
+        try:
+            await kernel.interrupt()
+        except TimeoutError:
+            raise RefusedError("the kernel did not answer in time; try again") from None
         return web.Response(status=204)
 
     async def restart_kernel(self, request: web.Request) -> web.Response:
@@ -234,7 +239,7 @@ class Routes:
             owner,
             path,
             name=_text(body, "name") or "",
-            type_=_text(body, "type") or "notebook",
+            type_=_type(body) or "notebook",
             spec=self._spec(_text(wanted, "name")) if kernel is None else None,
             kernel=kernel,
             working_dir=self._working_dir(owner, posixpath.dirname(path)),
@@ -259,7 +264,7 @@ class Routes:
             request.match_info["session_id"],
             path=_text(body, "path") or _text(_table(body, "notebook"), "path"),
             name=_text(body, "name"),
-            type_=_text(body, "type"),
+            type_=_type(body),
             kernel=kernel,
             spec=self._spec(kernel_name) if kernel_name and kernel is None else None,
         )
@@ -294,11 +299,11 @@ class Routes:
         """A client's own variables, for its own kernel alone; ours cannot be set."""
         env = {}
         for name, value in _table(body, "env").items():
-            if not _ENV_NAME.fullmatch(name) or not isinstance(value, str) or "\0" in value:
-                raise BadRequestError(f"env.{name[:64]}: should be a variable's name and text")
+            if not _ENV_NAME.fullmatch(name) or not wire.is_text(value):
+                raise BadRequestError(f"env: {name[:64]!r} should be a variable's name, and text")
             if not name.startswith(_ENV_OURS):
                 env[name] = value
-        size = sum(len(name) + len(value) for name, value in env.items())
+        size = sum(len(name) + len(value.encode()) for name, value in env.items())
         if size > self._config.kernels.environment_bytes:
             raise BadRequestError(
                 f"env: should be at most {self._config.kernels.environment_bytes} bytes"
@@ -307,11 +312,11 @@ class Routes:
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
-    text = await request.text()
-    if not text.strip():
+    data = await request.read()
+    if not data.strip():
         return {}
     try:
-        value = json.loads(text)
+        value = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise BadRequestError(f"the body should be JSON: {str(error)[:200]}") from None
     if not isinstance(value, dict):
@@ -321,9 +326,16 @@ async def _body(request: web.Request) -> dict[str, Any]:
 
 def _text(body: Mapping[str, Any], key: str) -> str | None:
     value = body.get(key)
-    if value is not None and not isinstance(value, str):
+    if value is not None and not wire.is_text(value):
         raise BadRequestError(f"{key}: should be text")
     return value or None
+
+
+def _type(body: Mapping[str, Any]) -> str | None:
+    value = _text(body, "type")
+    if value is not None and len(value) > _TYPE_CHARACTERS:
+        raise BadRequestError("type: should be a word such as notebook or console")
+    return value
 
 
 def _table(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from teamhub.errors import NotFoundError
+from teamhub.errors import NotFoundError, TeamhubError
 from teamhub.gateway.kernels import Kernel, Kernels
 from teamhub.gateway.kernelspecs import Kernelspec
 from teamhub.store import Store
@@ -110,23 +110,29 @@ class NotebookSessions:
         if session is None:
             raise NotFoundError(f"there is no session {session_id[:64]!r}")
         before = await self._kernel(session)
+        made = None
         if (
             kernel is None
             and spec is not None
             and (before is None or before.workload.name != spec.name)
         ):
             working_dir = before.workload.spec.get("working_dir", "") if before else ""
-            kernel = await self._kernels.create(
+            kernel = made = await self._kernels.create(
                 owner, spec, working_dir=working_dir, env={"JPY_SESSION_NAME": path or session.path}
             )
-        session = await self._sessions.change(
-            owner,
-            session_id,
-            path=path,
-            name=name,
-            type_=type_,
-            kernel_id=kernel.workload.id if kernel else None,
-        )
+        try:
+            session = await self._sessions.change(
+                owner,
+                session_id,
+                path=path,
+                name=name,
+                type_=type_,
+                kernel_id=kernel.workload.id if kernel else None,
+            )
+        except TeamhubError:
+            if made is not None:
+                await self._kernels.delete(made)
+            raise
         if kernel is not None and before is not None and before is not kernel:
             others = await self._sessions.of(owner)
             if all(other.kernel_id != before.workload.id for other in others):

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeGuard
 
 V1 = "v1.kernel.websocket.jupyter.org"
 
@@ -61,7 +61,7 @@ def from_client(data: str | bytes, *, v1: bool) -> ClientMessage:
         msg_id, msg_type, session = header["msg_id"], header["msg_type"], header["session"]
     except _NOT_A_MESSAGE as error:
         raise WireError(f"not a Jupyter message: {error}") from None
-    if not (_is_text(msg_id) and msg_id and _is_text(msg_type) and msg_type and _is_text(session)):
+    if not (is_text(msg_id) and msg_id and is_text(msg_type) and msg_type and is_text(session)):
         raise WireError("not a Jupyter message: msg_id, msg_type and session should be text")
     if not isinstance(channel, str) or channel not in _TO_KERNEL:
         raise WireError(f"there is no channel {str(channel)[:40]!r} towards a kernel")
@@ -88,6 +88,17 @@ def reply(
     return (json.dumps(header).encode(), parent, b"{}", json.dumps(content).encode())
 
 
+def is_text(value: object) -> TypeGuard[str]:
+    """Return whether a value of JSON is text that can be stored: no NUL, no half a character."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def parent_session(parts: Parts) -> str:
     """Return the session of the request that a message answers, empty where it answers none."""
     try:
@@ -102,17 +113,6 @@ def msg_type_of(parts: Parts) -> str:
         return str(json.loads(parts[0]).get("msg_type", ""))
     except (ValueError, AttributeError):
         return ""
-
-
-def _is_text(value: object) -> bool:
-    """Whether it can be stored and sent: JSON can name halves of characters, too, and NUL."""
-    if not isinstance(value, str) or "\0" in value:
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _split_v1(data: str | bytes) -> tuple[str, Parts]:
