@@ -32,6 +32,7 @@ class Up:
         self.out: list[str] = []
         self.err: list[str] = []
         self._seen = threading.Condition()
+        self._open = 2
         self.process = subprocess.Popen(
             (*TEAMHUB, "up", "--port", str(port), "--data-dir", str(data_dir)),
             stdout=subprocess.PIPE,
@@ -68,7 +69,8 @@ class Up:
 
     @property
     def _over(self) -> bool:
-        return not any(reader.is_alive() for reader in self._readers)
+        """True once both its streams have ended."""
+        return self._open == 0
 
     def _read(self, stream: IO[str], into: list[str]) -> None:
         for line in stream:
@@ -76,6 +78,7 @@ class Up:
                 into.append(line.rstrip())
                 self._seen.notify_all()
         with self._seen:
+            self._open -= 1
             self._seen.notify_all()
 
 

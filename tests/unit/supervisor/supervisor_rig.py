@@ -13,7 +13,7 @@ from teamhub.deployment import Deployment
 from teamhub.supervisor import record
 from teamhub.supervisor.terminal import Terminal
 
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 150
 
 
 class Lines(Terminal):
@@ -43,6 +43,7 @@ class Run:
         self.out: list[str] = []
         self.err: list[str] = []
         self._seen = threading.Condition()
+        self._open = 2
         self._readers = [
             threading.Thread(target=self._read, args=pair, daemon=True)
             for pair in ((self.process.stdout, self.out), (self.process.stderr, self.err))
@@ -53,7 +54,8 @@ class Run:
     def until(self, true: Callable[[], bool]) -> None:
         """Wait until something holds, looked at whenever a line comes."""
         with self._seen:
-            assert self._seen.wait_for(true, DEADLINE_SECONDS), (self.out, self.err)
+            self._seen.wait_for(lambda: true() or self._over, DEADLINE_SECONDS)
+        assert true(), (self.process.poll(), self.out, self.err)
 
     def ready(self) -> Run:
         self.until(lambda: any(line.startswith("teamhub is ready") for line in self.out))
@@ -75,8 +77,16 @@ class Run:
         assert found is not None
         return {name: child.pid for name, child in found.children.items() if child.pid is not None}
 
+    @property
+    def _over(self) -> bool:
+        """True once both its streams have ended."""
+        return self._open == 0
+
     def _read(self, stream: IO[str], into: list[str]) -> None:
         for line in stream:
             with self._seen:
                 into.append(line.rstrip())
                 self._seen.notify_all()
+        with self._seen:
+            self._open -= 1
+            self._seen.notify_all()

@@ -17,6 +17,8 @@ from teamhub.supervisor.children import strays
 from teamhub.supervisor.down import Ended, down
 from teamhub.supervisor.lock import holder
 
+pytestmark = pytest.mark.timeout(400)  # each starts several interpreters
+
 
 @pytest.fixture
 def runs() -> Iterator[list[Run]]:
