@@ -15,6 +15,7 @@ from traitlets.config import Config
 from teamhub_notebook.announcement import Announcement
 from teamhub_notebook.kernels import RemoteKernels
 from teamhub_notebook.kernelspecs import RemoteKernelspecs
+from teamhub_notebook.page import without_announcements
 
 
 class NotebookServer(ServerApp):
@@ -54,6 +55,12 @@ class NotebookServer(ServerApp):
             self.exit(1)
         self.port = self._sockets[0].getsockname()[1]
         super().init_webapp()
+
+    def load_server_extensions(self) -> None:
+        """Load the extensions; JupyterHub's then has put its hook in place."""
+        super().load_server_extensions()
+        settings = self.web_app.settings
+        settings["page_config_hook"] = without_announcements(settings.get("page_config_hook"))
 
     def init_signal(self) -> None:
         """Stop on SIGINT as on SIGTERM: nobody is there to be asked whether they are sure."""
