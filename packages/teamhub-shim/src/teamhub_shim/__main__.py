@@ -22,7 +22,8 @@ def main() -> int:
     """
     environment = {k: v for k, v in os.environ.items() if k.startswith("TEAMHUB_")}
     for name in environment:
-        del os.environ[name]
+        if name != protocol.MARKER_VARIABLE:
+            del os.environ[name]
     try:
         spec = Spec.from_json(environment.get(protocol.SPEC_VARIABLE, ""))
     except (ValueError, TypeError, KeyError) as error:
