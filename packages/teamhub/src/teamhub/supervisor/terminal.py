@@ -22,10 +22,11 @@ class Terminal:
         self._status: Status | None = None
         self._last_progress = ""
 
-    def result(self, line: str) -> None:
-        """Print a line on stdout and see that it leaves this process."""
+    def result(self, text: str) -> None:
+        """Print lines on stdout, in one piece, and see that they leave this process."""
         self.quiet()
-        self._safely(lambda: print(line, flush=True))  # noqa: T201
+        self._safely(lambda: sys.stdout.write(f"{text}\n"))
+        self._safely(sys.stdout.flush)
 
     def say(self, line: str) -> None:
         """Print a line on stderr."""
@@ -53,7 +54,7 @@ class Terminal:
             self._status = None
 
     @staticmethod
-    def _safely(write: Callable[[], None]) -> None:
+    def _safely(write: Callable[[], object]) -> None:
         with contextlib.suppress(OSError, ValueError):
             write()
 

@@ -234,10 +234,12 @@ class Supervisor:
                 told |= {"administrator": admin, "one_time_password": password}
             self._terminal.result(json.dumps(told))
             return
-        self._terminal.result(f"teamhub is ready: {url}")
+        lines = [f"teamhub is ready: {url}"]
         if password is not None:
-            self._terminal.result(f"administrator: {admin}")
-            self._terminal.result(f"one-time password: {password}")
+            lines += [f"administrator: {admin}", f"one-time password: {password}"]
+        # In one piece: who has read the first line finds the others there.
+        self._terminal.result("\n".join(lines))
+        if password is not None:
             self._terminal.say("it is shown this once; the first sign-in asks for one of your own")
 
     # Staying up
