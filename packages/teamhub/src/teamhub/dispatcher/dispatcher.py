@@ -82,41 +82,11 @@ class Dispatcher:
                     await self._store.lease.release(self._epoch)
             await self._engine.close()
 
-    async def drain(self, timeout_seconds: float) -> bool:
-        """Stop everything and return whether nothing is left. For a shutdown without `run`.
-
-        Takes the lease by force of age, so call it only where no other dispatcher lives.
-        """
-        await self._take_lease(by_force=True)
-        await self._engine.open()
-        try:
-            await self._store.workloads.want_all_stopped()
-            async with asyncio.timeout(timeout_seconds):
-                while True:
-                    for workload in await self._store.workloads.living():
-                        self._drive(workload.id)
-                    await asyncio.gather(*self._driving.values())
-                    try:
-                        await self._remove_orphans()
-                        left = await self._engine.owned()
-                    except EngineError as error:
-                        log.warning("the engine did not answer, trying again: %s", error)
-                    else:
-                        if not left and not await self._store.workloads.living():
-                            return True
-                    await asyncio.sleep(_RETRY_SECONDS)
-        except TimeoutError:
-            return False
-        finally:
-            await self._end_driving()
-            await self._store.lease.release(self._epoch)
-            await self._engine.close()
-
     # The lease
 
-    async def _take_lease(self, *, by_force: bool = False) -> None:
+    async def _take_lease(self) -> None:
         while True:
-            seconds = 0.0 if by_force else self._config.dispatcher.lease_seconds
+            seconds = self._config.dispatcher.lease_seconds
             with contextlib.suppress(StoreError):
                 held = await self._store.lease.held()
                 if held is not None and _is_dead(held.holder):
