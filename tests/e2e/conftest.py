@@ -1,0 +1,131 @@
+"""Chromium for every test, and members that have signed in with it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page
+from team import Member, TeamServer, artefact_dir
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from browser import Notebook, chromium, new_page, put_notebook, sign_in
+
+FAILING = """
+[kernels]
+start_timeout_seconds = 20
+
+[environments.python3]
+display_name = "Python 3"
+
+[environments.broken]
+display_name = "Broken"
+argv = ["/nowhere/python", "-f", "{connection_file}"]
+
+[environments.dies]
+display_name = "Dies"
+argv = ["sh", "-c", "test -e ./mended && exec {prefix}/bin/python -m ipykernel_launcher -f \
+{connection_file}; echo 'no licence found' >&2; exit 3"]
+
+[environments.dies-late]
+display_name = "Dies late"
+argv = ["sh", "-c", "until test -e ./now; do sleep 0.1; done; echo 'no licence server' >&2; exit 1"]
+"""
+
+
+@dataclass
+class SignedIn:
+    """A member whose browser has signed in, and who has a token, too."""
+
+    member: Member
+    storage_state: Any
+
+    @property
+    def name(self) -> str:
+        """The member's name."""
+        return self.member.name
+
+    @property
+    def server(self) -> TeamServer:
+        """Where the member is one."""
+        return self.member.server
+
+    @property
+    def home(self) -> Path:
+        """The member's home directory."""
+        return self.server.data_dir / "homes" / self.name
+
+    async def open(self, page: Page, path: str, *cells: str, kernel: str = "python3") -> Notebook:
+        """Write a notebook, open it in a page and return it, whatever its kernel does."""
+        put_notebook(self.server, self.name, path, *cells, kernel=kernel)
+        notebook = Notebook(page)
+        await notebook.open(self.server, self.name, path)
+        return notebook
+
+
+@pytest.fixture
+async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
+    """A Chromium for one test. What its pages show when the test fails is kept."""
+    async with chromium() as browser:
+        yield browser
+        report = getattr(request.node, "report_call", None)
+        if report is not None and report.failed:
+            pages = [page for context in browser.contexts for page in context.pages]
+            for number, page in enumerate(pages):
+                name = f"failed-{request.node.name}-{number}.png"
+                await page.screenshot(path=artefact_dir() / name)
+
+
+def _signed_in(server: TeamServer) -> SignedIn:
+    name, one_time_password = server.add_user()
+
+    async def first_visit() -> Any:
+        async with chromium() as browser:
+            page = await new_page(browser)
+            await sign_in(page, server, name, one_time_password)
+            return await page.context.storage_state()
+
+    # In a thread: pytest-asyncio has an event loop of its own in this one.
+    with ThreadPoolExecutor(1) as thread:
+        state = thread.submit(asyncio.run, first_visit()).result()
+    return SignedIn(Member(server, name, one_time_password, server.token(name)), state)
+
+
+@pytest.fixture(scope="module")
+def alice(team: TeamServer) -> SignedIn:
+    """A member of the shared team, signed in; each test has a notebook of its own."""
+    return _signed_in(team)
+
+
+@pytest.fixture
+async def page(browser: Browser, alice: SignedIn) -> Page:
+    """A page of Alice's."""
+    return await new_page(browser, alice.storage_state)
+
+
+@pytest.fixture(scope="module")
+def failing_team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamServer]:
+    """A team server with kernels that cannot be started."""
+    server = TeamServer(tmp_path_factory.mktemp("failing") / "data", FAILING)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def bob(failing_team: TeamServer) -> SignedIn:
+    """A member of the team with failing kernels."""
+    return _signed_in(failing_team)
+
+
+@pytest.fixture
+async def bobs_page(browser: Browser, bob: SignedIn) -> Page:
+    """A page of Bob's."""
+    return await new_page(browser, bob.storage_state)
