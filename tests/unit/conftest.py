@@ -9,8 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from teamhub.store import Store
 from teamhub.store.migrate import upgrade
+
+# No deadline: how long an example takes says how busy the machine is.
+settings.register_profile("unit", max_examples=50, deadline=None)
+settings.load_profile("unit")
 
 OpenStore = Callable[[], Awaitable[Store]]
 

@@ -46,12 +46,28 @@ class Crash:
         self._at = at
         self._before = before
         self._effects_only = effects_only
+        self._undo: list[tuple[Any, str]] = []
 
     def wrap(self, whole: Any, names: tuple[str, ...]) -> None:
         for name in names:
             if self._effects_only and name not in EFFECTS:
                 continue
             setattr(whole, name, self._wrapped(getattr(whole, name)))
+            self._undo.append((whole, name))
+
+    def keep_lease(self, lease: Any) -> None:
+        """A process that is dead does not give back its lease either."""
+
+        async def release(_epoch: int) -> None:
+            raise StoreError("dead")
+
+        lease.release = release
+        self._undo.append((lease, "release"))
+
+    def undo(self) -> None:
+        """Let what was wrapped be as it was."""
+        for whole, name in self._undo:
+            delattr(whole, name)
 
     def _wrapped(self, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def counted(*args: Any, **kwargs: Any) -> Any:
@@ -93,21 +109,14 @@ class Rig:
             crash.wrap(engine, ENGINE_CALLS)
             for part, names in STORE_CALLS.items():
                 crash.wrap(getattr(store, part), names)
+            crash.keep_lease(store.lease)
         launches = Launches(self.config, DEPLOYMENT, "g" * 40, None)
         return Dispatcher(self.config, store, engine, launches), store
 
     async def start(self, crash: Crash | None = None) -> asyncio.Task[None]:
-        made, store = await self.dispatcher(crash)
+        made, _ = await self.dispatcher(crash)
         task = asyncio.create_task(made.run())
         self._running.append(task)
-        task.add_done_callback(lambda _: None)
-        if crash is not None:
-            # A process that is dead does not give back its lease either.
-            async def silent(_epoch: int) -> None:
-                if crash.crashed.is_set():
-                    raise StoreError("dead")
-
-            store.lease.release = silent  # type: ignore[method-assign]
         return task
 
     async def end(self, task: asyncio.Task[None]) -> None:

@@ -8,14 +8,11 @@ another one takes over on the same store and machine.
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from dispatcher_rig import Crash, Rig
+from dispatcher_rig import Crash, OpenStore, Rig
 from teamhub.errors import EngineError
 from teamhub.model import Phase, Status, Workload
 from teamhub.reasons import Reason
@@ -71,81 +68,86 @@ async def refused(rig: Rig) -> tuple[Workload, int]:
     return row, 0
 
 
-class Deployment:
-    """A fresh one for every crash."""
+class Deployments:
+    """A fresh machine and fresh rows for every crash, on one database.
 
-    def __init__(self, migrated: Path) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="th-")
-        self._path = Path(self._folder.name)
-        shutil.copy(migrated, self._path / "teamhub.sqlite")
+    The stores are used again: to open one costs more than a life.
+    """
+
+    def __init__(self, folder: Path, open_store: OpenStore) -> None:
+        self._folder = folder
+        self._open_store = open_store
         self._stores: list[Store] = []
 
-    async def _open(self) -> Store:
-        url = f"sqlite+aiosqlite:///{self._path / 'teamhub.sqlite'}"
-        store = Store(url, self._path / "wake")
-        self._stores.append(store)
-        await store.open()
-        return store
+    async def lived(self, life: Life, crash: Crash) -> bool:
+        """Live a life with a crash; return whether there was one."""
+        free = list(self._stores)
 
-    async def __aenter__(self) -> Rig:
-        self._rig = Rig(self._path, self._open, await self._open())
-        return self._rig
+        async def open_store() -> Store:
+            if not free:
+                self._stores.append(await self._open_store())
+                return self._stores[-1]
+            return free.pop()
 
-    async def __aexit__(self, *_: Any) -> None:
-        await self._rig.close()
-        for store in self._stores:
-            await store.close()
-        self._folder.cleanup()
-
-
-async def lived(migrated: Path, life: Life, crash: Crash) -> bool:
-    """Live a life with a crash; return whether there was one."""
-    async with Deployment(migrated) as rig:
-        task = await rig.start(crash)
-        member = asyncio.create_task(life(rig))
-        crashing = asyncio.create_task(crash.crashed.wait())
-        await asyncio.wait({member, crashing}, return_when=asyncio.FIRST_COMPLETED)
-        crashing.cancel()
-        if crash.crashed.is_set():
-            await rig.end(task)
+        rig = Rig(self._folder, open_store, await open_store())
+        try:
+            return await lived(rig, life, crash)
+        finally:
+            await rig.close()
+            crash.undo()
             await rig.bury_lease()
-            await rig.start()
-        row, processes = await member
-        assert row.status.ended
-        assert (row.handle, row.secrets, row.execution_state) == (None, {}, "dead")
-        if not crash.crashed.is_set():
-            # Its last acts may still be to come; they are crash points, too.
-            await asyncio.wait(
-                {
-                    asyncio.create_task(crash.crashed.wait()),
-                    asyncio.create_task(rig.nothing_left()),
-                },
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        if crash.crashed.is_set() and not task.done():
-            await rig.end(task)
-            await rig.bury_lease()
-            await rig.start()
-        await rig.nothing_left()
-        assert await rig.row(row.id) == row, "nothing happens to it any more"
-        assert rig.started() == processes, "nothing is started twice"
-        return crash.crashed.is_set()
 
 
-LIVES = [stopped, stopped_while_starting, failed_and_started_again, refused]
+async def lived(rig: Rig, life: Life, crash: Crash) -> bool:
+    task = await rig.start(crash)
+    member = asyncio.create_task(life(rig))
+    crashing = asyncio.create_task(crash.crashed.wait())
+    await asyncio.wait({member, crashing}, return_when=asyncio.FIRST_COMPLETED)
+    if not crash.crashed.is_set():
+        # Its last acts may still be to come; they are crash points, too.
+        nothing_left = asyncio.create_task(rig.nothing_left())
+        await asyncio.wait({crashing, nothing_left}, return_when=asyncio.FIRST_COMPLETED)
+        nothing_left.cancel()
+    crashing.cancel()
+    if crash.crashed.is_set():
+        await rig.end(task)
+        await rig.bury_lease()
+        await rig.start()
+    row, processes = await member
+    assert row.status.ended
+    assert (row.handle, row.secrets, row.execution_state) == (None, {}, "dead")
+    await rig.nothing_left()
+    assert await rig.row(row.id) == row, "nothing happens to it any more"
+    assert rig.started() == processes, "nothing is started twice"
+    return crash.crashed.is_set()
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
-@pytest.mark.parametrize("life", LIVES)
-async def test_a_crash_at_every_effect(migrated: Path, life: Life, before: bool) -> None:
+@pytest.fixture
+def deployments(deployment_dir: Path, open_store: OpenStore) -> Deployments:
+    return Deployments(deployment_dir, open_store)
+
+
+@pytest.mark.parametrize(
+    ("life", "before"),
+    [
+        (stopped, False),  # before each: see test_a_crash_at_every_call
+        (stopped_while_starting, True),
+        (stopped_while_starting, False),
+        (failed_and_started_again, True),
+        (failed_and_started_again, False),
+        (refused, True),
+        (refused, False),
+    ],
+)
+async def test_a_crash_at_every_effect(deployments: Deployments, life: Life, before: bool) -> None:
     at = 1
-    while await lived(migrated, life, Crash(at, before=before, effects_only=True)):
+    while await deployments.lived(life, Crash(at, before=before, effects_only=True)):
         at += 1
     assert at > 3, "there were calls to crash at"
 
 
-async def test_a_crash_at_every_call(migrated: Path) -> None:
+async def test_a_crash_at_every_call(deployments: Deployments) -> None:
     at = 1
-    while await lived(migrated, stopped, Crash(at, before=True, effects_only=False)):
+    while await deployments.lived(stopped, Crash(at, before=True, effects_only=False)):
         at += 1
     assert at > 15, "there were calls to crash at"

@@ -293,9 +293,13 @@ async def test_a_kernel_that_cannot_be_reached_is_not_said_to_be_restarted(
     monkeypatch.setattr(kernels_module, "_GREETING_SECONDS", 0.1)
     kernel_id = await ada.kernel()
     await rig.advance(
-        kernel_id, Status.RUNNING, address=Address("127.0.0.1", 9), public_key="1" * 40
+        kernel_id,
+        Status.RUNNING,
+        address=Address("127.0.0.1", 9),
+        public_key="1" * 40,
+        execution_state="idle",
     )
-    await model_where(ada, rig, kernel_id, "starting")
+    await model_where(ada, rig, kernel_id, "idle")
     for what in ("restart", "interrupt"):
         message = is_problem(await ada.ask("POST", f"/api/kernels/{kernel_id}/{what}"), 409)
         assert "try again" in message
