@@ -111,6 +111,20 @@ async def test_the_grace_is_counted_from_the_hubs_last_answer(
     assert await access.caller("t") == Caller("ada")
 
 
+async def test_a_hub_that_is_away_is_not_asked_with_every_request(
+    access: Access, hub: HubStandIn, clock: Clock
+) -> None:
+    await access.caller("t")
+    hub.away = True
+    clock.seconds += CACHE_SECONDS + 1
+    for _ in range(5):
+        await access.caller("t")
+    assert hub.asked["t"] == 2
+    clock.seconds += CACHE_SECONDS
+    await access.caller("t")
+    assert hub.asked["t"] == 3
+
+
 async def test_a_refusal_is_remembered_shortly_and_has_no_grace(
     access: Access, hub: HubStandIn, clock: Clock
 ) -> None:

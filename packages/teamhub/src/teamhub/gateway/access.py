@@ -12,7 +12,7 @@ import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 import aiohttp
@@ -25,6 +25,7 @@ SERVICE = "gateway"
 _SCOPES = frozenset({"access:services", f"access:services!service={SERVICE}"})
 _KEPT = 10_000
 _REFUSED_SECONDS = 5.0
+_AWAY_SECONDS = 10.0
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
@@ -48,6 +49,8 @@ class Caller:
 class _Answer:
     caller: Caller | None
     at: float
+    not_again_before: float = 0.0
+    """Until then the hub, which could not say, is not asked again: each time may take long."""
 
 
 class Access:
@@ -100,7 +103,7 @@ class Access:
             raise UnknownTokenError("a token is needed: as `Authorization: token …` or `?token=…`")
         key = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         known = self._answers.get(key)
-        if known is None or self._clock() - known.at > self._lifetime(known):
+        if known is None or self._is_due(known):
             task = self._asking.get(key)
             if task is None:
                 task = asyncio.create_task(self._ask(key, token, known))
@@ -119,8 +122,12 @@ class Access:
             return False
         return status == 200
 
-    def _lifetime(self, answer: _Answer) -> float:
-        return self._cache_seconds if answer.caller else min(_REFUSED_SECONDS, self._cache_seconds)
+    def _is_due(self, answer: _Answer) -> bool:
+        seconds = self._cache_seconds
+        if answer.caller is None:
+            seconds = min(_REFUSED_SECONDS, seconds)
+        now = self._clock()
+        return now - answer.at > seconds and now >= answer.not_again_before
 
     async def _ask(self, key: bytes, token: str, known: _Answer | None) -> _Answer:
         try:
@@ -130,8 +137,10 @@ class Access:
             log.debug("the hub does not answer: %s", error)
             away, status, model = True, 0, {}
         if away:
-            in_grace = known is not None and self._clock() - known.at <= self._grace_seconds
-            if known is not None and known.caller and in_grace:
+            now = self._clock()
+            if known is not None and known.caller and now - known.at <= self._grace_seconds:
+                again = min(now + _AWAY_SECONDS, known.at + self._grace_seconds)
+                self._answers[key] = replace(known, not_again_before=again)
                 return known
             raise HubAwayError("the hub cannot be asked who you are; try again in a moment")
         caller = None

@@ -98,7 +98,7 @@ class Kernel:
         model = {
             "id": workload.id,
             "name": workload.name,
-            "last_activity": last.isoformat().replace("+00:00", "Z"),
+            "last_activity": last.isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "execution_state": self.execution_state,
             "connections": len(self.clients),
         }
