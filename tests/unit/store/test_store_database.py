@@ -162,6 +162,19 @@ async def test_more_at_once_than_there_are_connections(open_store: Any) -> None:
     assert len(await stores[0].workloads.living()) == 40
 
 
+async def test_a_cancelled_write_leaves_no_lock(open_store: Any) -> None:
+    one, other = await open_store(), await open_store()
+    for turns in range(30):
+        writing = asyncio.create_task(one.workloads.add(Kind.KERNEL, "ada", "python3"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        writing.cancel()
+        await asyncio.wait({writing})
+        async with asyncio.timeout(10):  # less than the database's own patience
+            await other.workloads.add(Kind.KERNEL, "bob", "python3")
+    assert len(await other.workloads.living(owner="bob")) == 30
+
+
 async def test_what_was_refused_wakes_nobody(store: Store) -> None:
     with store.subscribe() as wakes:
         with pytest.raises(RefusedError):
