@@ -97,8 +97,6 @@ class Notebook:
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.sent: list[str] = []
-        """The types of messages that the page sent to kernels, oldest first."""
         self._connected = asyncio.Event()
         page.on("websocket", self._watch)
 
@@ -112,17 +110,11 @@ class Notebook:
             return
         self._connected.clear()
         socket.on("framereceived", self._received)
-        socket.on("framesent", self._note_sent)
 
     def _received(self, data: str | bytes) -> None:
         raw = data if isinstance(data, bytes) else data.encode()
         if b"kernel_info_reply" in raw:
             self._connected.set()
-
-    def _note_sent(self, data: str | bytes) -> None:
-        raw = data if isinstance(data, bytes) else data.encode()
-        found = re.search(rb'"msg_type": ?"(\w+)"', raw)
-        self.sent.append(found[1].decode() if found else "")
 
     async def connected(self) -> None:
         """Return when the kernel's websocket is open and has carried an answer.
@@ -175,7 +167,7 @@ class Notebook:
         await self.page.keyboard.press("Shift+Enter")
 
     async def run_to_end(self, number: int) -> str:
-        """Run a cell and return the text of its outputs once it has a number again."""
+        """Run a cell that has no number yet; return the text of its outputs once it has one."""
         await self.run(number)
         prompt = self.cell(number).locator(".jp-InputPrompt")
         await expect(prompt).to_have_text(re.compile(r"\[\d+\]"))

@@ -83,31 +83,29 @@ async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
                 await page.screenshot(path=artefact_dir() / name)
 
 
-def _signed_in(server: TeamServer) -> SignedIn:
-    name, one_time_password = server.add_user()
+def _sign_in(server: TeamServer, count: int) -> list[SignedIn]:
+    """Add members and have each sign in for the first time."""
+    members = [server.member() for _ in range(count)]
 
-    async def first_visit() -> Any:
+    async def first_visit(browser: Browser, member: Member) -> SignedIn:
+        page = await new_page(browser)
+        await sign_in(page, server, member.name, member.one_time_password)
+        return SignedIn(member, await page.context.storage_state())
+
+    async def first_visits() -> list[SignedIn]:
         async with chromium() as browser:
-            page = await new_page(browser)
-            await sign_in(page, server, name, one_time_password)
-            return await page.context.storage_state()
+            return await asyncio.gather(*(first_visit(browser, member) for member in members))
 
     # In a thread: pytest-asyncio has an event loop of its own in this one.
     with ThreadPoolExecutor(1) as thread:
-        state = thread.submit(asyncio.run, first_visit()).result()
-    return SignedIn(Member(server, name, one_time_password, server.token(name)), state)
+        return thread.submit(asyncio.run, first_visits()).result()
 
 
 @pytest.fixture(scope="module")
-def alice(team: TeamServer) -> SignedIn:
-    """A member of the shared team, signed in; each test has a notebook of its own."""
-    return _signed_in(team)
-
-
-@pytest.fixture
-async def page(browser: Browser, alice: SignedIn) -> Page:
-    """A page of Alice's."""
-    return await new_page(browser, alice.storage_state)
+def alice_and_bob(team: TeamServer) -> tuple[SignedIn, SignedIn]:
+    """Two members of the shared team; each test has notebooks of its own."""
+    alice, bob = _sign_in(team, 2)
+    return alice, bob
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +118,12 @@ def failing_team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamServe
 
 
 @pytest.fixture(scope="module")
-def bob(failing_team: TeamServer) -> SignedIn:
+def carol(failing_team: TeamServer) -> SignedIn:
     """A member of the team with failing kernels."""
-    return _signed_in(failing_team)
+    return _sign_in(failing_team, 1)[0]
 
 
 @pytest.fixture
-async def bobs_page(browser: Browser, bob: SignedIn) -> Page:
-    """A page of Bob's."""
-    return await new_page(browser, bob.storage_state)
+async def carols_page(browser: Browser, carol: SignedIn) -> Page:
+    """A page of Carol's."""
+    return await new_page(browser, carol.storage_state)

@@ -6,7 +6,7 @@ import re
 
 import psutil
 import pytest
-from browser import Notebook, lab_is_up, new_page, picture, put_notebook, sign_in
+from browser import Notebook, new_page, picture, put_notebook, sign_in
 from playwright.async_api import Browser, Page, expect
 from team import Member, TeamServer
 
@@ -54,7 +54,6 @@ async def _stop_and_start_server(page: Page, team: TeamServer) -> None:
     await expect(page.locator("#start")).to_have_text(re.compile("Start My Server"))
     await page.click("#start")
     await page.wait_for_url(re.compile("/lab"))
-    await lab_is_up(page)
 
 
 async def _kernels(member: Member) -> list[str]:

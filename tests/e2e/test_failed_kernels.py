@@ -17,8 +17,8 @@ DIED = "the kernel exited with code 3 before it answered"
 
 
 @pytest.mark.browser
-async def test_a_command_that_does_not_exist(bobs_page: Page, bob: SignedIn) -> None:
-    notebook = await bob.open(bobs_page, "broken.ipynb", "1", "2", kernel="broken")
+async def test_a_command_that_does_not_exist(carols_page: Page, carol: SignedIn) -> None:
+    notebook = await carol.open(carols_page, "broken.ipynb", "1", "2", kernel="broken")
     # Not `ready`: a kernel that has failed before the first cell is run must be told, too.
     await notebook.connected()
     await notebook.shows("idle")
@@ -26,18 +26,18 @@ async def test_a_command_that_does_not_exist(bobs_page: Page, bob: SignedIn) -> 
         await notebook.run(number)
         await expect(notebook.output(number)).to_contain_text("The kernel could not be started")
         await expect(notebook.output(number)).to_contain_text(NOT_FOUND)
-    await picture(bobs_page, "failed-command-not-found")
+    await picture(carols_page, "failed-command-not-found")
 
 
 @pytest.mark.browser
 async def test_a_kernel_that_dies_at_start_and_starts_after_it_was_mended(
-    bobs_page: Page, bob: SignedIn
+    carols_page: Page, carol: SignedIn
 ) -> None:
     cells = ["print('it', 'lives')"] * 4
-    notebook = await bob.open(bobs_page, "dies.ipynb", *cells, kernel="dies")
+    notebook = await carol.open(carols_page, "dies.ipynb", *cells, kernel="dies")
     await notebook.connected()
     await _run_in_vain(notebook, 0)
-    await picture(bobs_page, "failed-at-start")
+    await picture(carols_page, "failed-at-start")
     # A page that comes later finds the same kernel and is told the same.
     await notebook.reload()
     await _run_in_vain(notebook, 1)
@@ -45,10 +45,10 @@ async def test_a_kernel_that_dies_at_start_and_starts_after_it_was_mended(
     await notebook.restart()
     await _run_in_vain(notebook, 2)
 
-    Path(bob.home / "mended").touch()
+    Path(carol.home / "mended").touch()
     await notebook.restart()
     assert await notebook.run_to_end(3) == "it lives\n"
-    await picture(bobs_page, "failed-then-restarted")
+    await picture(carols_page, "failed-then-restarted")
 
 
 async def _run_in_vain(notebook: Notebook, number: int) -> None:

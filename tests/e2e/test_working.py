@@ -1,15 +1,19 @@
-"""A working day in JupyterLab: plots, widgets, the debugger, interrupt and restart."""
+"""A working day of two members at once: plots, widgets, the debugger, interrupt and restart."""
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Awaitable, Callable
 
 import pytest
-from browser import picture
+from browser import new_page, picture
 from conftest import SignedIn
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 pytestmark = pytest.mark.browser
+
+Pair = tuple[SignedIn, SignedIn]
 
 PLOT = """\
 %matplotlib inline
@@ -36,8 +40,20 @@ def double(number):
 print("answer", double(21))"""
 
 
-async def test_a_plot_is_shown_and_a_slider_answers(page: Page, alice: SignedIn) -> None:
-    notebook = await alice.open(page, "plot.ipynb", PLOT, SLIDER, "print(slider.value)")
+async def both(
+    browser: Browser, pair: Pair, work: Callable[[Page, SignedIn, str], Awaitable[None]]
+) -> None:
+    """Let two members do the same at the same time, each in a browser of their own."""
+    pages = [await new_page(browser, member.storage_state) for member in pair]
+    await asyncio.gather(*map(work, pages, pair, ("alice", "bob")))
+
+
+async def test_a_plot_is_shown_and_a_slider_answers(browser: Browser, alice_and_bob: Pair) -> None:
+    await both(browser, alice_and_bob, _plot_and_slide)
+
+
+async def _plot_and_slide(page: Page, member: SignedIn, who: str) -> None:
+    notebook = await member.open(page, "plot.ipynb", PLOT, SLIDER, "print(slider.value)")
     await notebook.ready()
     await notebook.run(0)
     image = notebook.output(0).locator("img")
@@ -52,11 +68,15 @@ async def test_a_plot_is_shown_and_a_slider_answers(page: Page, alice: SignedIn)
     await expect(notebook.output(1).get_by_text("the kernel saw 7")).to_be_visible()
     assert await notebook.run_to_end(2) == "7\n"
     await notebook.cell(0).scroll_into_view_if_needed()
-    await picture(page, "working-plot-and-slider")
+    await picture(page, f"working-{who}-plot-and-slider")
 
 
-async def test_the_debugger_stops_at_a_breakpoint(page: Page, alice: SignedIn) -> None:
-    notebook = await alice.open(page, "debugged.ipynb", DEBUGGED)
+async def test_the_debugger_stops_at_a_breakpoint(browser: Browser, alice_and_bob: Pair) -> None:
+    await both(browser, alice_and_bob, _debug)
+
+
+async def _debug(page: Page, member: SignedIn, who: str) -> None:
+    notebook = await member.open(page, "debugged.ipynb", DEBUGGED)
     await notebook.ready()
     await notebook.panel.locator(".jp-DebuggerBugButton").click()
     await expect(page.locator("#jp-debugger-sidebar")).to_be_visible()
@@ -72,15 +92,19 @@ async def test_the_debugger_stops_at_a_breakpoint(page: Page, alice: SignedIn) -
     await expect(variables).to_contain_text("number")
     await expect(notebook.cell(0).locator(".jp-DebuggerEditor-highlight")).to_be_visible()
     await expect(notebook.output(0)).to_have_count(0)
-    await picture(page, "working-debugger-at-a-breakpoint")
+    await picture(page, f"working-{who}-debugger-at-a-breakpoint")
 
     await page.locator("#jp-debugger-sidebar [data-command='debugger:continue']").click()
     await expect(notebook.output(0)).to_contain_text("answer 42")
     await expect(page.locator(".jp-DebuggerCallstackFrame")).to_have_count(0)
 
 
-async def test_interrupt_and_restart(page: Page, alice: SignedIn) -> None:
-    notebook = await alice.open(
+async def test_interrupt_and_restart(browser: Browser, alice_and_bob: Pair) -> None:
+    await both(browser, alice_and_bob, _interrupt_and_restart)
+
+
+async def _interrupt_and_restart(page: Page, member: SignedIn, who: str) -> None:
+    notebook = await member.open(
         page,
         "interrupted.ipynb",
         "kept = 'before'; print(kept)",
@@ -95,11 +119,11 @@ async def test_interrupt_and_restart(page: Page, alice: SignedIn) -> None:
     await notebook.menu("Kernel", "Interrupt Kernel")
     await expect(notebook.output(1).last).to_contain_text("KeyboardInterrupt")
     await notebook.shows("idle")
-    await picture(page, "working-interrupted")
+    await picture(page, f"working-{who}-interrupted")
     # Interrupted, not replaced: the namespace is still there.
     assert await notebook.run_to_end(2) == "'before'"
 
     await notebook.restart()
     await notebook.run(2)
     await expect(notebook.output(2)).to_contain_text(re.compile("NameError.*kept", re.DOTALL))
-    await picture(page, "working-restarted")
+    await picture(page, f"working-{who}-restarted")
