@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from teamhub.config import Config
 from teamhub.gateway.kernelspecs import Kernelspecs
 
@@ -63,15 +64,13 @@ def test_the_default_is_one_that_there_is(tmp_path: Path) -> None:
     assert specs(tmp_path, julia={"display_name": "Julia"}).default == "julia"
 
 
-def test_an_environment_is_not_hidden_by_anothers_size(tmp_path: Path) -> None:
-    found = specs(
-        tmp_path,
-        python3={"display_name": "Python 3", "sizes": ["small", "gpu"]},
-        **{"python3-gpu": {"display_name": "Mine", "sizes": ["plain"]}},
-    )
-    spec = found.get("python3-gpu")
-    assert spec is not None
-    assert spec.environment == "python3-gpu"
+def test_two_kernelspecs_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=r"environments\.python3-gpu: .*rename one"):
+        specs(
+            tmp_path,
+            python3={"display_name": "Python 3", "sizes": ["small", "gpu"]},
+            **{"python3-gpu": {"display_name": "Mine", "sizes": ["plain"]}},
+        )
 
 
 def test_what_a_client_is_shown(tmp_path: Path, resources: Path) -> None:

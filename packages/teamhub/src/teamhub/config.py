@@ -208,6 +208,15 @@ class Config(Section):
             for size in environment.sizes or ():
                 if size not in self.sizes:
                     raise ValueError(f"environments.{name}.sizes: no size is called {size!r}")
+        names: dict[str, str] = {}
+        for name, environment in self.environments.items():
+            for spec, size in kernelspec_names(name, environment.sizes or tuple(self.sizes)):
+                if spec in names:
+                    raise ValueError(
+                        f"environments.{name}: with size {size!r} it makes the kernelspec "
+                        f"{spec!r}, as {names[spec]} does; rename one"
+                    )
+                names[spec] = f"environments.{name}"
         if self.servers.size is not None and self.servers.size not in self.sizes:
             raise ValueError(f"servers.size: no size is called {self.servers.size!r}")
         return self
@@ -263,6 +272,18 @@ class Config(Section):
             metadata=metadata,
             resource_dir=resource_dir,
         )
+
+
+def kernelspec_names(environment: str, sizes: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """Return the kernelspecs that an environment makes: name and size of each.
+
+    The first has the environment's own name, so that notebooks which say "python3" find it;
+    others are called `<environment>-<size>`.
+    """
+    return [
+        (environment if position == 0 else f"{environment}-{size}", size)
+        for position, size in enumerate(sizes)
+    ]
 
 
 def default_kernel_prefix() -> str:

@@ -30,6 +30,7 @@ log = logging.getLogger("teamhub.dispatcher")
 _LOG_LINES = 60
 _HEARTBEATS_PER_LEASE = 3
 _RETRY_SECONDS = 1.0
+_CLOCK_STEP_SECONDS = 60.0
 _WIPED: dict[str, Any] = {"secrets": {}, "execution_state": "dead"}
 
 
@@ -171,7 +172,20 @@ class Dispatcher:
             orphan = workload is None or workload.status.ended
             if orphan and observed.handle is not None and observed.workload_id not in self._driving:
                 log.warning("removing %s, which nobody wants", observed.workload_id)
-                await self._engine.remove(observed.handle)
+                # Beside everything else: one that is slow to end holds nobody up.
+                self._driving[observed.workload_id] = asyncio.create_task(
+                    self._remove_orphan(observed.workload_id, observed.handle)
+                )
+
+    async def _remove_orphan(self, workload_id: str, handle: Handle) -> None:
+        try:
+            await self._engine.remove(handle)
+        except EngineError as error:
+            log.warning("%s: %s; the next sweep tries again", workload_id, error)
+        finally:
+            del self._driving[workload_id]
+            if workload_id in self._again:
+                self._drive(workload_id)
 
     # Placing
 
@@ -362,7 +376,7 @@ class Dispatcher:
 
 def _holder(pid: int) -> str:
     """A name for a process of this machine that no other process ever has."""
-    return f"{socket.gethostname()}:{pid}:{psutil.Process(pid).create_time():.2f}"
+    return f"{socket.gethostname()}:{pid}:{psutil.Process(pid).create_time():.0f}"
 
 
 def _is_dead(holder: str) -> bool:
@@ -371,11 +385,14 @@ def _is_dead(holder: str) -> bool:
     if host != socket.gethostname() or not rest.isdigit():
         return False
     try:
-        return _holder(int(rest)) != holder
+        now_there = _holder(int(rest))
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:
         return False
+    # The start of a process is told relative to the machine's clock, which may be set meanwhile.
+    moved = abs(float(now_there.rpartition(":")[2]) - float(holder.rpartition(":")[2]))
+    return moved > _CLOCK_STEP_SECONDS
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

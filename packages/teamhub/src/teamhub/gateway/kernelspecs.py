@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from teamhub.config import Config
+from teamhub.config import Config, kernelspec_names
 
 _RESOURCES = ("kernel.js", "kernel.css")
 
@@ -23,9 +23,6 @@ class Kernelspec:
 class Kernelspecs:
     """What the settings offer.
 
-    An environment's first size has the environment's own name, so that notebooks which say
-    "python3" find it; others are called `<environment>-<size>`.
-
     Args:
         config: the settings.
         base_url: the gateway's path, in front of resources.
@@ -36,11 +33,8 @@ class Kernelspecs:
         self._base_url = base_url
         self._specs: dict[str, Kernelspec] = {}
         for environment, settings in config.environments.items():
-            for position, size in enumerate(settings.sizes or tuple(config.sizes)):
-                name = environment if position == 0 else f"{environment}-{size}"
-                # An environment's own name is its own, whatever another and its size add up to.
-                if position == 0 or name not in config.environments:
-                    self._specs[name] = Kernelspec(name, environment, size)
+            for name, size in kernelspec_names(environment, settings.sizes or tuple(config.sizes)):
+                self._specs[name] = Kernelspec(name, environment, size)
 
     def get(self, name: str | None) -> Kernelspec | None:
         """Return a kernelspec by name (None: the default one), None where there is none."""
