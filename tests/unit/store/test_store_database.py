@@ -249,8 +249,22 @@ async def test_the_sockets_of_the_dead_are_removed(deployment_dir: Path, store: 
     store.wake.notify()
     assert not dead.exists()
     assert len(list((deployment_dir / "wake").iterdir())) == 1
+    left = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    left.bind(str(dead))
+    left.close()
     await store.close()
-    assert list((deployment_dir / "wake").iterdir()) == []
+    assert not (deployment_dir / "wake").exists(), "the last one removes the directory"
+
+
+async def test_the_directory_stays_for_those_who_listen(deployment_dir: Path, store: Store) -> None:
+    other = Store(url_of(deployment_dir / "teamhub.sqlite"), deployment_dir / "wake")
+    await other.open()
+    await other.close()
+    with store.subscribe() as wakes:
+        await Store(url_of(deployment_dir / "teamhub.sqlite"), deployment_dir / "wake").close()
+        assert (deployment_dir / "wake").exists()
+        store.wake.notify()
+        assert await wakes.wait(5)
 
 
 async def test_a_full_receiver_never_blocks_the_sender(deployment_dir: Path, store: Store) -> None:

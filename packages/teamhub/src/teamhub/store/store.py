@@ -42,7 +42,7 @@ class Store:
     @classmethod
     def of(cls, deployment: Deployment) -> Store:
         """Return a deployment's store, not yet open."""
-        return cls(deployment.config.store_url(), deployment.socket_dir() / "wake")
+        return cls(deployment.config.store_url(), deployment.socket_dir())
 
     async def open(self, *, listen: bool = True) -> None:
         """Check that the database is there and of our version; begin to receive wake-ups.

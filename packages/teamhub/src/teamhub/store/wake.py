@@ -16,12 +16,15 @@ from pathlib import Path
 
 from teamhub.errors import StoreError
 
+_BIND_TRIES = 10
+
 
 class Wake:
     """Sends wake-ups to all processes, this one included, and receives theirs.
 
     Args:
-        directory: where the sockets are; short enough for a socket path (107 bytes).
+        directory: where the sockets are, and nothing else; short enough for a socket path (107
+            bytes).
     """
 
     def __init__(self, directory: Path) -> None:
@@ -38,12 +41,11 @@ class Wake:
         """
         if self._socket is not None:
             return
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = self._directory / f"{os.getpid()}-{secrets.token_hex(3)}.sock"
         receiving = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         receiving.setblocking(False)
         try:
-            receiving.bind(str(self._path))
+            self._bind(receiving, str(self._path))
         except OSError as error:
             receiving.close()
             raise StoreError(
@@ -54,14 +56,16 @@ class Wake:
         self._loop.add_reader(receiving.fileno(), self._receive)
 
     async def close(self) -> None:
-        """Stop receiving. A second call does nothing."""
-        if self._socket is None or self._loop is None:
-            return
-        self._loop.remove_reader(self._socket.fileno())
-        self._socket.close()
-        self._socket = None
+        """Stop receiving. The last one removes the directory. A second call does nothing."""
+        if self._socket is not None and self._loop is not None:
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+        self._remove_dead()
+        with contextlib.suppress(OSError):
+            self._directory.rmdir()
 
     def notify(self) -> None:
         """Wake everybody. Never blocks, never fails; sockets of dead processes are removed."""
@@ -81,6 +85,26 @@ class Wake:
     def subscribe(self) -> Subscription:
         """Return something to wait with; wake-ups from now on are not missed."""
         return Subscription(self._events)
+
+    def _bind(self, receiving: socket.socket, path: str) -> None:
+        for _ in range(_BIND_TRIES):
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Whoever was the last before us may be removing the directory just now.
+            with contextlib.suppress(FileNotFoundError):
+                return receiving.bind(path)
+        return receiving.bind(path)
+
+    def _remove_dead(self) -> None:
+        """Remove the sockets of processes that were killed."""
+        for path in self._directory.glob("*.sock"):
+            with (
+                contextlib.suppress(OSError),
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as it,
+            ):
+                try:
+                    it.connect(str(path))
+                except ConnectionRefusedError:
+                    path.unlink(missing_ok=True)
 
     def _receive(self) -> None:
         assert self._socket is not None
