@@ -59,13 +59,11 @@ class Launches:
             account_number: the owner's, from which a uid is made.
 
         Raises:
-            EngineError: the environment or size is not in the settings any more, or the owner's
-                name cannot be a directory's.
+            EngineError: the environment or size is not in the settings any more, the owner's
+                name cannot be a directory's, or the owner needs a uid and has no account.
         """
         size = self.size_of(workload)
-        uid = None
-        if self._first_uid is not None and account_number is not None:
-            uid = self._first_uid + account_number
+        uid = self._uid(workload.owner, account_number)
         home = self._home(workload.owner, uid)
         env = self._base_env(workload.owner, home)
         if workload.kind is Kind.KERNEL:
@@ -92,6 +90,18 @@ class Launches:
             uid=uid,
             gid=uid,
         )
+
+    def _uid(self, owner: str, account_number: int | None) -> int | None:
+        if self._first_uid is None:
+            return None
+        if account_number is None:
+            # The hub may know users whom nobody gave an account. Ours would be root's uid.
+            raise EngineError(
+                Reason.ENGINE,
+                f"{owner} has no account, and so no uid to run as; "
+                f"`teamhub users add {owner}` gives both",
+            )
+        return self._first_uid + account_number
 
     def _environment(self, workload: Workload) -> Environment:
         try:
