@@ -244,3 +244,35 @@ def test_a_reply_is_a_message(msg_type: str, content: dict[str, Any], v1: bool) 
 def test_headers_that_are_none(header: bytes) -> None:
     assert isinstance(wire.parent_session([b"", header]), str)
     assert isinstance(wire.msg_type_of([header]), str)
+
+
+def _v1(header: bytes, buffers: int) -> bytes:
+    return bytes(wire.to_client("shell", [header, b"{}", b"{}", b"{}", *[b""] * buffers], v1=True))
+
+
+def _default(buffers: int) -> bytes:
+    text = b'{"header": {"msg_id": "1", "msg_type": "x", "session": "s"}, "channel": "shell"}'
+    blobs = [text, *[b""] * buffers]
+    offset = 4 * (len(blobs) + 1)
+    offsets = [offset, *[offset + len(text)] * buffers]
+    return struct.pack(f"!{len(blobs) + 1}I", len(blobs), *offsets) + b"".join(blobs)
+
+
+def test_no_message_is_unpacked_into_millions_of_buffers() -> None:
+    header = b'{"msg_id": "1", "msg_type": "x", "session": "s"}'
+    most = wire.MAXIMUM_BUFFERS
+    assert len(wire.from_client(_v1(header, most), v1=True).parts) == 4 + most
+    assert len(wire.from_client(_default(most), v1=False).parts) == 4 + most
+    with pytest.raises(wire.WireError, match="offsets"):
+        wire.from_client(_v1(header, most + 1), v1=True)
+    with pytest.raises(wire.WireError, match="buffers"):
+        wire.from_client(_default(most + 1), v1=False)
+
+
+def test_what_is_kept_of_a_header_is_small() -> None:
+    header = {"msg_id": "1", "msg_type": "x", "session": "s" * 256}
+    with pytest.raises(wire.WireError, match="255 characters"):
+        wire.from_client(_v1(json.dumps(header).encode(), 0), v1=True)
+    header = {"msg_id": "1", "msg_type": "x", "session": "s", "more": "x" * 2**16}
+    with pytest.raises(wire.WireError, match="header of more than"):
+        wire.from_client(_v1(json.dumps(header).encode(), 0), v1=True)

@@ -20,6 +20,13 @@ V1 = "v1.kernel.websocket.jupyter.org"
 
 Parts = Sequence[bytes]
 
+MAXIMUM_BUFFERS = 10_000
+"""In one message of a client. A gigabyte of offsets would be tens of gigabytes once unpacked, and
+the loop that all members share would do nothing else meanwhile."""
+
+MAXIMUM_HEADER_BYTES = 64 * 1024
+SESSION_CHARACTERS = 255
+
 _PROTOCOL_VERSION = "5.4"
 _PART_NAMES = ("header", "parent_header", "metadata", "content")
 _TO_KERNEL = frozenset({"shell", "control", "stdin"})
@@ -57,12 +64,16 @@ def from_client(data: str | bytes, *, v1: bool) -> ClientMessage:
     """
     try:
         channel, parts = _split_v1(data) if v1 else _split_default(data)
+        if len(parts[0]) > MAXIMUM_HEADER_BYTES:
+            raise WireError(f"a header of more than {MAXIMUM_HEADER_BYTES} bytes")
         header = json.loads(parts[0])
         msg_id, msg_type, session = header["msg_id"], header["msg_type"], header["session"]
     except _NOT_A_MESSAGE as error:
         raise WireError(f"not a Jupyter message: {error}") from None
     if not (is_text(msg_id) and msg_id and is_text(msg_type) and msg_type and is_text(session)):
         raise WireError("not a Jupyter message: msg_id, msg_type and session should be text")
+    if len(session) > SESSION_CHARACTERS:
+        raise WireError(f"a session should have at most {SESSION_CHARACTERS} characters")
     if not isinstance(channel, str) or channel not in _TO_KERNEL:
         raise WireError(f"there is no channel {str(channel)[:40]!r} towards a kernel")
     return ClientMessage(channel, msg_id[:255], msg_type, session, parts)
@@ -119,7 +130,7 @@ def _split_v1(data: str | bytes) -> tuple[str, Parts]:
     if isinstance(data, str):
         raise WireError("this protocol is binary")
     (count,) = struct.unpack_from("<Q", data)
-    if not 6 <= count <= len(data) // 8:
+    if not 6 <= count <= min(len(data) // 8, 6 + MAXIMUM_BUFFERS):
         raise WireError(f"{count} offsets")
     offsets = struct.unpack_from(f"<{count}Q", data, 8)
     if list(offsets) != sorted(offsets) or offsets[0] < 8 * (count + 1) or offsets[-1] > len(data):
@@ -142,7 +153,7 @@ def _split_default(data: str | bytes) -> tuple[str, Parts]:
     buffers: list[bytes] = []
     if isinstance(data, bytes):
         (count,) = struct.unpack_from("!I", data)
-        if not 1 <= count <= len(data) // 4:
+        if not 1 <= count <= min(len(data) // 4, 1 + MAXIMUM_BUFFERS):
             raise WireError(f"{count} buffers")
         offsets = [*struct.unpack_from(f"!{count}I", data, 4), len(data)]
         if offsets != sorted(offsets) or offsets[0] < 4 * (count + 1):
