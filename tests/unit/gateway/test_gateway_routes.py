@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 from gateway_rig import GatewayRig, Member
-from teamhub.gateway import kernels as kernels_module
+from teamhub.gateway import kernel as kernel_module
 from teamhub.gateway.app import BASE
 from teamhub.model import Address, Desired, Kind, Status
 from teamhub.reasons import Reason
@@ -290,7 +290,7 @@ async def test_restart_and_interrupt_of_one_that_starts(ada: Member, rig: Gatewa
 async def test_a_kernel_that_cannot_be_reached_is_not_said_to_be_restarted(
     ada: Member, rig: GatewayRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels_module, "_GREETING_SECONDS", 0.1)
+    monkeypatch.setattr(kernel_module, "_GREETING_SECONDS", 0.1)
     kernel_id = await ada.kernel()
     await rig.advance(
         kernel_id,

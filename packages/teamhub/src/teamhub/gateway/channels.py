@@ -12,7 +12,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from teamhub.errors import RefusedError, StoreError, TeamhubError
 from teamhub.gateway import wire
 from teamhub.gateway.access import Access, UnknownTokenError
-from teamhub.gateway.kernels import Kernel
+from teamhub.gateway.kernel import Kernel
 
 log = logging.getLogger("teamhub.gateway.channels")
 
@@ -57,7 +57,11 @@ class Channels:
         writer = asyncio.create_task(self._write())
         checker = asyncio.create_task(self._recheck(access, token, recheck_seconds))
         try:
-            await kernel.connect(self)
+            try:
+                await kernel.connect(self)
+            except (RefusedError, TimeoutError):
+                await self._close(WSCloseCode.TRY_AGAIN_LATER, "the kernel cannot be reached now")
+                return
             await self._read(kernel)
         finally:
             checker.cancel()

@@ -17,7 +17,8 @@ from teamhub.errors import NotFoundError, RefusedError, TeamhubError
 from teamhub.gateway import wire
 from teamhub.gateway.access import Access, Caller
 from teamhub.gateway.channels import Channels
-from teamhub.gateway.kernels import Kernel, Kernels
+from teamhub.gateway.kernel import Kernel
+from teamhub.gateway.kernels import Kernels
 from teamhub.gateway.kernelspecs import Kernelspec, Kernelspecs
 from teamhub.gateway.sessions import NotebookSessions
 

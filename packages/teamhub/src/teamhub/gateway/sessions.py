@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 from teamhub.errors import NotFoundError, TeamhubError
-from teamhub.gateway.kernels import Kernel, Kernels
+from teamhub.gateway.kernel import Kernel
+from teamhub.gateway.kernels import Kernels
 from teamhub.gateway.kernelspecs import Kernelspec
 from teamhub.store import Store
 from teamhub.store.sessions import Session
@@ -25,7 +26,7 @@ class NotebookSessions:
     def __init__(self, store: Store, kernels: Kernels) -> None:
         self._sessions = store.sessions
         self._kernels = kernels
-        self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def list(self, owner: str) -> Sequence[dict[str, Any]]:
         """Return an owner's sessions with their kernels."""
@@ -61,7 +62,7 @@ class NotebookSessions:
             spec: what to start where there is no living kernel yet.
             kernel: the kernel to use instead; then the session is bound to it in any case.
         """
-        async with self._locks[owner, path]:
+        async with self._locks.setdefault((owner, path), asyncio.Lock()):
             session = await self._sessions.at(owner, path)
             present = await self._kernel(session) if session is not None else None
             if session is not None and present is not None:
@@ -114,7 +115,11 @@ class NotebookSessions:
         if (
             kernel is None
             and spec is not None
-            and (before is None or before.workload.name != spec.name)
+            and (
+                before is None
+                or before.workload.name != spec.name
+                or before.execution_state == "dead"
+            )
         ):
             working_dir = before.workload.spec.get("working_dir", "") if before else ""
             kernel = made = await self._kernels.create(
