@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 
+import psutil
 import pytest
 from teamhub.engines import processes
 from teamhub.engines.leader import Leader, attempt_of
@@ -77,6 +80,39 @@ def test_a_zombie_has_ended_and_can_be_reaped_once() -> None:
     assert processes.reap(pid, "another") is None
     assert processes.reap(pid, found.started) == 5
     assert processes.reap(pid, found.started) is None
+
+
+_FIRST_THREAD_ENDS = """
+import ctypes, os, platform, threading, time
+threading.Thread(target=time.sleep, args=(600,)).start()
+print("started", flush=True)
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+"""
+
+
+@pytest.mark.skipif(
+    not processes.HAS_PROC or platform.machine() not in {"x86_64", "aarch64"},
+    reason="a thread ends itself by a system call whose number is known for these",
+)
+def test_a_process_ends_with_the_last_of_its_threads() -> None:
+    argv = [sys.executable, "-c", _FIRST_THREAD_ENDS]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+                assert process.poll() is None
+            found = processes.find(process.pid)
+            assert found is not None
+            assert not found.ended
+            assert processes.runs(process.pid, found.started)
+            assert processes.reap(process.pid, found.started) is None
+            assert processes.send(process.pid, found.started, signal.SIGKILL)
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            assert not processes.runs(process.pid, found.started)
+            assert processes.reap(process.pid, found.started) == -signal.SIGKILL
+        finally:
+            process.kill()
 
 
 def test_what_runs_and_what_is_not_ours_cannot_be_reaped(sleeper: int) -> None:

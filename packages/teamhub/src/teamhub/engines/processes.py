@@ -170,7 +170,9 @@ def _from_proc(pid: int, marker: bool) -> Process:
         started=f"{fields[19]}@{_boot()}",
         parent=int(fields[1]),
         session=int(fields[3]),
-        ended=fields[0] in _ZOMBIE_STATES,
+        # Of several threads the first may be a zombie while others run, or are still ending:
+        # only with the last of them is there an exit code.
+        ended=fields[0] in _ZOMBIE_STATES and int(fields[17]) <= 1,
         uid=directory.stat().st_uid,
         marker=_marker(directory) if marker else "",
     )
