@@ -11,7 +11,9 @@ import hashlib
 import json
 import math
 
+from jupyterhub import orm
 from jupyterhub.handlers.login import LoginHandler
+from jupyterhub.utils import new_token
 from tornado import web
 from tornado.httputil import url_concat
 
@@ -101,11 +103,23 @@ class SignInHandler(LoginHandler):  # type: ignore[misc]
             self.log.error("A new password could not be stored: %s", error)
             raise web.HTTPError(503, "The database is not there. Try again soon.") from None
         self.log.info("User %s has chosen a new password", account.name)
+        self._end_sign_ins(account.name)
         user = await self.login_user({"username": account.name, "password": password})
         if user is None:
             raise web.HTTPError(403, "The new password is stored. Sign in with it.")
         self._jupyterhub_user = user
         self.redirect(self.get_next_url(user))
+
+    def _end_sign_ins(self, name: str) -> None:
+        """Void the cookies that browsers have so far: a reset may be because of one of them."""
+        user = orm.User.find(self.db, name)
+        if user is None:
+            return
+        user.cookie_id = new_token()
+        for token in list(user.api_tokens):
+            if token.session_id:  # a browser's, for a notebook server; not one that somebody made
+                self.db.delete(token)
+        self.db.commit()
 
     def _ticket_for(self, account: Account) -> str:
         bound = json.dumps([account.name, _fingerprint(account)])
