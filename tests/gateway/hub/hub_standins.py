@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -102,15 +103,18 @@ class RunningHub:
 class Browser:
     """As much of a browser as forms need: cookies, redirects, the hidden fields of a form."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         self.url = url
+        self._headers = headers
         self.status = 0
         self.text = ""
         self.path = ""
         self.headers: dict[str, str] = {}
 
     async def __aenter__(self) -> Browser:
-        self._session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+        self._session = aiohttp.ClientSession(
+            cookie_jar=aiohttp.CookieJar(unsafe=True), headers=self._headers
+        )
         return self
 
     async def __aexit__(

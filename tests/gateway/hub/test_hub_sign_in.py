@@ -108,6 +108,36 @@ async def test_guessing_is_slowed_down(store: Store, browser: Browser) -> None:
     assert browser.status == 403
 
 
+async def test_no_header_of_a_client_is_a_way_around_it(store: Store, browser: Browser) -> None:
+    await accounts.add_user(store, "mallory", admin=False)
+    statuses = []
+    for attempt in range(20):
+        forged = f"198.51.100.{attempt}"
+        headers = {"X-Real-Ip": forged, "X-Forwarded-For": forged}
+        async with Browser(browser.url, headers) as guesser:
+            await guesser.sign_in("mallory", "wrong")
+            # Refused for its password, and not because the page's own token was not accepted.
+            assert guesser.status == 429 or "Invalid username or password" in guesser.text
+            statuses.append(guesser.status)
+    assert statuses[:5] == [403] * 5
+    assert 429 in statuses
+
+
+async def test_new_password_ends_what_others_have_signed_in_to(
+    store: Store, browser: Browser
+) -> None:
+    given = await accounts.add_user(store, "stolen", admin=False)
+    await browser.sign_in("stolen", given)
+    await browser.submit(new_password=PASSWORD, new_password_again=PASSWORD)
+    assert await browser.is_signed_in()
+    again = await accounts.reset_password(store, "stolen")
+    async with Browser(browser.url) as owner:
+        await owner.sign_in("stolen", again)
+        await owner.submit(new_password=f"{PASSWORD}!", new_password_again=f"{PASSWORD}!")
+        assert await owner.is_signed_in()
+    assert not await browser.is_signed_in()
+
+
 async def test_reset_password_ends_the_old_one(store: Store, browser: Browser) -> None:
     given = await accounts.add_user(store, "carol", admin=False)
     await browser.sign_in("carol", given)

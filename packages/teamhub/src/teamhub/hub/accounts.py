@@ -11,6 +11,7 @@ from typing import Any
 
 from jupyterhub.auth import Authenticator
 from tornado import web
+from tornado.httputil import HTTPServerRequest
 from traitlets import default
 
 from teamhub.accounts import NAME_PATTERN, check
@@ -62,7 +63,7 @@ class AccountAuthenticator(Authenticator):  # type: ignore[misc]
         if not isinstance(name, str) or not isinstance(password, str):
             return None
         # An address, too: else whoever knows a name could keep its owner out.
-        attempt = (name.strip().lower()[:64], handler.request.remote_ip)
+        attempt = (name.strip().lower()[:64], address_of(handler.request))
         wait_seconds = self._throttle.attempt(attempt)
         if wait_seconds:
             raise TooManyFailures(wait_seconds)
@@ -92,3 +93,18 @@ class AccountAuthenticator(Authenticator):  # type: ignore[misc]
         if account is None or account.one_time:
             return False
         return {"name": account.name, "admin": account.admin}
+
+
+def address_of(request: HTTPServerRequest) -> str:
+    """Return the address that a request came from, as our own proxy saw it.
+
+    The proxy adds what it saw to the end of X-Forwarded-For. X-Real-Ip it passes on as it came,
+    and tornado believes it: whoever guesses passwords could be somebody else each time.
+    """
+    connection = getattr(request.connection, "context", None)
+    trusted = getattr(connection, "trusted_downstream", ())
+    seen = request.headers.get("X-Forwarded-For", "").split(",")
+    for address in (each.strip() for each in reversed(seen)):
+        if address and address not in trusted:
+            return address
+    return str(request.remote_ip)
