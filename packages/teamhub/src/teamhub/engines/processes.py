@@ -185,14 +185,17 @@ def _stat(directory: Path) -> list[str]:
 
 
 def _marker(directory: Path) -> str:
-    for _ in range(_EXECUTING_LOOKS):
-        try:
+    environment = b""
+    try:
+        for _ in range(_EXECUTING_LOOKS):
+            # Looked at before it is read: else it could be done with in between.
+            executing = _is_executing(_stat(directory))
             environment = (directory / "environ").read_bytes()
-        except OSError:
-            return ""
-        if environment or not _is_executing(_stat(directory)):
-            break
-        time.sleep(_EXECUTING_SECONDS)
+            if environment or not executing:
+                break
+            time.sleep(_EXECUTING_SECONDS)
+    except OSError:
+        return ""
     value = (b"\0" + environment).partition(f"\0{MARKER_VARIABLE}=".encode())[2]
     return value.partition(b"\0")[0].decode(errors="replace")
 
