@@ -251,6 +251,7 @@ class Cells:
     def __init__(self, websocket: aiohttp.ClientWebSocketResponse, session: str) -> None:
         self.websocket = websocket
         self.session = session
+        self._early: list[dict[str, Any]] = []
 
     async def send(self, msg_type: str, content: dict[str, Any], channel: str = "shell") -> str:
         """Send a request; return its message id."""
@@ -300,10 +301,13 @@ class Cells:
         """Wait until a request has its reply and the kernel is idle again."""
         result = Result("")
         idle = False
+        # Between channels there is no order: of the next cell there may be an output already.
+        early, self._early = self._early, []
         async with asyncio.timeout(seconds):
             while not (idle and result.status):
-                message = await self.receive(seconds)
+                message = early.pop(0) if early else await self.receive(seconds)
                 if message["parent_header"].get("msg_id") != msg_id:
+                    self._early.append(message)
                     continue
                 result.messages.append(message)
                 content = message["content"]
@@ -318,6 +322,7 @@ class Cells:
                         idle = content["execution_state"] == "idle"
                     case "execute_reply":
                         result.status = content["status"]
+        self._early += early
         return result
 
     async def run(self, code: str, seconds: float = 60) -> Result:
