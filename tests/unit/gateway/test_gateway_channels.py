@@ -305,3 +305,50 @@ async def test_a_broken_message_of_a_kernel_does_not_keep_back_what_follows() ->
     await channels.serve(Kernel(), None, "t", 60)  # type: ignore[arg-type]
     assert [json.loads(data)["msg_type"] for data in written] == ["status"]
     assert channels.written == 7
+
+
+async def test_a_client_that_reads_nothing_is_sent_away_before_it_costs_much() -> None:
+    aborted = asyncio.Event()
+    message = wire.reply("stream", {"text": "x" * 1000}, b"{}")
+    waiting_most = 0
+
+    class Raw:
+        async def send_str(self, data: str) -> None:
+            await asyncio.Event().wait()
+
+        def __aiter__(self) -> Any:
+            return self
+
+        async def __anext__(self) -> Any:
+            await aborted.wait()
+            raise StopAsyncIteration
+
+    class Kernel:
+        async def connect(self, client: Channels) -> None:
+            nonlocal waiting_most
+            for number in range(1, 1000):
+                client.deliver("iopub", message, number)
+                waiting_most = max(waiting_most, client._outgoing.qsize())
+                await asyncio.sleep(0)
+
+        async def disconnect(self, client: Channels) -> None: ...
+
+    channels = Channels(
+        Raw(),  # type: ignore[arg-type]
+        "s",
+        v1=False,
+        abort=aborted.set,
+        outgoing_bytes=20_000,
+        farewell_seconds=0,
+    )
+    async with asyncio.timeout(10):
+        await channels.serve(Kernel(), None, "t", 60)  # type: ignore[arg-type]
+    assert waiting_most < 20
+    assert channels._outgoing.qsize() <= 1
+    assert channels.written == 0, "so the shim hands it all over again"
+
+
+async def test_a_message_of_any_size_passes_when_nothing_waits() -> None:
+    channels = Channels(None, "s", v1=False, outgoing_bytes=100)  # type: ignore[arg-type]
+    channels.deliver("iopub", wire.reply("stream", {"text": "x" * 1000}, b"{}"), 1)
+    assert channels._outgoing.qsize() == 1

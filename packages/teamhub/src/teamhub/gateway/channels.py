@@ -6,6 +6,7 @@ import asyncio
 import logging
 import struct
 import uuid
+from collections.abc import Callable
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -16,7 +17,24 @@ from teamhub.gateway.kernel import Kernel
 
 log = logging.getLogger("teamhub.gateway.channels")
 
+OUTGOING_BYTES = 128 * 1024**2
+"""How much may wait for a client that reads slowly, or not at all: twice what a shim keeps, so
+that all that a session gets on its return has room. What is beyond stays in the shim's journal."""
+MESSAGE_OVERHEAD_BYTES = 512
+FAREWELL_SECONDS = 10.0
+
 _REASON_BYTES = 120  # a close frame has room for 123
+
+
+_NOT_WRITABLE = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    IndexError,
+    RecursionError,
+    struct.error,
+)
 
 
 class Channels:
@@ -26,19 +44,57 @@ class Channels:
         websocket: prepared.
         session: the client's session id; empty: one of our own.
         v1: whether the binary protocol was agreed upon.
+        abort: drops the connection at once, where its other end takes nothing any more.
+        outgoing_bytes: how much may wait to be written.
+        farewell_seconds: how long a client that is sent away may take to read why.
     """
 
-    def __init__(self, websocket: web.WebSocketResponse, session: str, *, v1: bool) -> None:
+    def __init__(
+        self,
+        websocket: web.WebSocketResponse,
+        session: str,
+        *,
+        v1: bool,
+        abort: Callable[[], None] = lambda: None,
+        outgoing_bytes: int = OUTGOING_BYTES,
+        farewell_seconds: float = FAREWELL_SECONDS,
+    ) -> None:
         self.session = session or str(uuid.uuid4())
         self._websocket = websocket
         self._v1 = v1
         self.written = 0
         self._outgoing: asyncio.Queue[tuple[str, wire.Parts, int] | None] = asyncio.Queue()
+        self._outgoing_bytes = 0
+        self._maximum_bytes = outgoing_bytes
         self._end_reason = ""
+        self._end_code = WSCloseCode.OK
+        self._abort = abort
+        self._farewell_seconds = farewell_seconds
+        self._aborting: asyncio.TimerHandle | None = None
 
     def deliver(self, channel: str, parts: wire.Parts, number: int = 0) -> None:
-        """Send a message, after those before it."""
+        """Send a message, after those before it.
+
+        Where too much waits already, the client is sent away: it loses nothing that its kernel's
+        shim still has, and finds it there when it is back.
+        """
+        if self._aborting is not None:
+            return
+        size = _size(parts)
+        if self._outgoing_bytes and self._outgoing_bytes + size > self._maximum_bytes:
+            self._send_away()
+            return
+        self._outgoing_bytes += size
         self._outgoing.put_nowait((channel, parts, number))
+
+    def _send_away(self) -> None:
+        log.warning("a client does not read, or too slowly; its connection is closed")
+        while not self._outgoing.empty():
+            self._outgoing.get_nowait()
+        self._end_code = WSCloseCode.TRY_AGAIN_LATER
+        self.end("too much waits for you; connect again and go on")
+        loop = asyncio.get_running_loop()
+        self._aborting = loop.call_later(self._farewell_seconds, self._abort)
 
     def end(self, reason: str) -> None:
         """Close the websocket once everything before is written."""
@@ -66,6 +122,8 @@ class Channels:
         finally:
             checker.cancel()
             writer.cancel()
+            if self._aborting is not None:
+                self._aborting.cancel()
             await kernel.disconnect(self)
 
     async def _read(self, kernel: Kernel) -> None:
@@ -89,16 +147,18 @@ class Channels:
                 channel, parts, number = item
                 try:
                     data = wire.to_client(channel, parts, v1=self._v1)
-                except (ValueError, AttributeError, struct.error) as error:
+                except _NOT_WRITABLE as error:
                     # A kernel may send anything; what follows it is still good.
                     log.warning("a message of a kernel cannot be written as one: %s", error)
+                    self._outgoing_bytes -= _size(parts)
                     continue
                 if isinstance(data, bytes):
                     await self._websocket.send_bytes(data)
                 else:
                     await self._websocket.send_str(data)
+                self._outgoing_bytes -= _size(parts)
                 self.written = number or self.written
-            await self._close(WSCloseCode.OK, self._end_reason)
+            await self._close(self._end_code, self._end_reason)
         except (ConnectionError, RuntimeError):
             return  # closed by the other side; the reader ends, too
 
@@ -116,3 +176,7 @@ class Channels:
     async def _close(self, code: int, reason: str) -> None:
         message = reason.encode()[:_REASON_BYTES].decode(errors="ignore").encode()
         await self._websocket.close(code=code, message=message)
+
+
+def _size(parts: wire.Parts) -> int:
+    return MESSAGE_OVERHEAD_BYTES + sum(map(len, parts))

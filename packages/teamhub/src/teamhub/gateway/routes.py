@@ -212,6 +212,7 @@ class Routes:
             websocket,
             request.query.get("session_id", "")[:255],
             v1=websocket.ws_protocol == wire.V1,
+            abort=lambda: _abort(request),
         )
         await channels.serve(
             kernel, self._access, request[TOKEN], self._config.gateway.token_cache_seconds
@@ -310,6 +311,11 @@ class Routes:
                 f"env: should be at most {self._config.kernels.environment_bytes} bytes"
             )
         return env
+
+
+def _abort(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
