@@ -208,6 +208,19 @@ async def test_fifty_at_once_never_more_starting_than_may(
     assert rig.started() == len(rows)
 
 
+async def test_starts_of_one_member_that_hang_keep_nobody_else_waiting(
+    deployment_dir: Path, open_store: Any, store: Store
+) -> None:
+    rig = Rig(deployment_dir, open_store, store, concurrent_starts=4)
+    hanging = [await rig.kernel("mallory") for _ in range(20)]
+    await rig.start()
+    await rig.reaches(hanging[0].id, Status.STARTING)
+    row = await rig.kernel("ada")
+    await rig.observed(row.id, Phase.STARTING)
+    await rig.close()
+    assert rig.started() == 3, "two of the one, one of the other"
+
+
 async def test_many_stop_at_once(rig: Rig) -> None:
     rig.machine.ready_at_once = True
     await rig.start()
@@ -247,6 +260,31 @@ async def test_what_nobody_wants_is_removed_and_others_are_left_alone(rig: Rig) 
 
     await rig.start()
     await rig.until(only_theirs)
+
+
+async def test_remains_that_take_their_time_to_end_keep_nobody_waiting(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = asyncio.Event()
+    remove = FakeEngine.remove
+
+    async def slow(engine: FakeEngine, handle: Any) -> None:
+        await ends.wait()
+        await remove(engine, handle)
+
+    monkeypatch.setattr(FakeEngine, "remove", slow)
+    for n in range(20):
+        await orphan(rig, f"orphan{n}")
+    rig.machine.ready_at_once = True
+    await rig.start()
+    row = await rig.kernel()
+    await rig.reaches(row.id, Status.RUNNING)
+    ends.set()
+
+    async def only_the_wanted() -> bool:
+        return [key[1] for key in rig.machine.workloads] == [row.id]
+
+    await rig.until(only_the_wanted)
 
 
 async def test_remains_that_cannot_be_removed_do_not_stop_the_work(rig: Rig) -> None:

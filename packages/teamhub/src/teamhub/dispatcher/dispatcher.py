@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import socket
+from collections import Counter
 from typing import Any
 
 import psutil
@@ -30,6 +31,7 @@ log = logging.getLogger("teamhub.dispatcher")
 _LOG_LINES = 60
 _HEARTBEATS_PER_LEASE = 3
 _RETRY_SECONDS = 1.0
+_ORPHANS_AT_ONCE = 8
 _CLOCK_STEP_SECONDS = 60.0
 _WIPED: dict[str, Any] = {"secrets": {}, "execution_state": "dead"}
 
@@ -54,6 +56,7 @@ class Dispatcher:
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._placing = asyncio.Lock()
+        self._removing_orphans = asyncio.Semaphore(_ORPHANS_AT_ONCE)
         self._wakes = store.subscribe()
         self._lost: asyncio.Event = asyncio.Event()
 
@@ -166,25 +169,32 @@ class Dispatcher:
             await self._wakes.wait(max(0.0, next_sweep - loop.time()))
 
     async def _remove_orphans(self) -> None:
-        """End what carries our label and has no living row: nothing is left over, ever."""
+        """End what carries our label and has no living row: nothing is left over, ever.
+
+        Each in a task of its own: what takes its time to end (a label is easily forged) must not
+        keep those waiting who want to start something.
+        """
         for observed in await self._engine.owned():
             workload = await self._store.workloads.get(observed.workload_id)
             orphan = workload is None or workload.status.ended
             if orphan and observed.handle is not None and observed.workload_id not in self._driving:
                 log.warning("removing %s, which nobody wants", observed.workload_id)
-                # Beside everything else: one that is slow to end holds nobody up.
                 self._driving[observed.workload_id] = asyncio.create_task(
                     self._remove_orphan(observed.workload_id, observed.handle)
                 )
 
     async def _remove_orphan(self, workload_id: str, handle: Handle) -> None:
         try:
-            await self._engine.remove(handle)
+            async with self._removing_orphans:
+                await self._engine.remove(handle)
         except EngineError as error:
             log.warning("%s: %s; the next sweep tries again", workload_id, error)
+        except Exception:
+            log.exception("%s: a fault of ours; the next sweep tries again", workload_id)
         finally:
             del self._driving[workload_id]
             if workload_id in self._again:
+                self._again.discard(workload_id)
                 self._drive(workload_id)
 
     # Placing
@@ -194,6 +204,7 @@ class Dispatcher:
             living = await self._store.workloads.living()
             starting = [w for w in living if w.status in {Status.PLACED, Status.STARTING}]
             room = self._config.dispatcher.concurrent_starts - len(starting)
+            by_owner = Counter(w.owner for w in starting)
             queued = [
                 w for w in living if w.status is Status.QUEUED and w.desired is Desired.RUNNING
             ]
@@ -202,6 +213,8 @@ class Dispatcher:
             for workload in order(queued, starting):
                 if room <= 0:
                     return
+                if by_owner[workload.owner] >= self._starts_per_owner:
+                    continue
                 try:
                     size = self._launches.size_of(workload)
                 except EngineError as error:
@@ -219,11 +232,17 @@ class Dispatcher:
                     values["secrets"] = {**workload.secrets, SHIM_SECRET: secret.decode()}
                 if await self._advance(workload, Status.PLACED, **values):
                     room -= 1
+                    by_owner[workload.owner] += 1
                     load = loads.get(found.node, Load())
                     loads[found.node] = Load(
                         load.memory_bytes + (size.memory_bytes or 0), load.workloads + 1
                     )
                     self._drive(workload.id)
+
+    @property
+    def _starts_per_owner(self) -> int:
+        """Starts that hang, as some do for a minute, must not take all places of one member."""
+        return max(1, self._config.dispatcher.concurrent_starts // 2)
 
     def _loads(self, living: Any) -> dict[str, Load]:
         loads: dict[str, Load] = {}
