@@ -61,7 +61,7 @@ async def test_a_failure_answers_what_waits_with_its_reason(
     kernel_id = await ada.kernel()
     socket = await greeted(await ada.socket(kernel_id, v1=v1))
     assert socket.raw.protocol == (wire.V1 if v1 else None)
-    await rig.store.facts.learn("python3", FACTS)
+    await rig.store.facts.learn("ada", "python3", FACTS)
     ids = [await socket.send("execute_request", code="1"), await socket.send("execute_request")]
     await socket.heard()
     assert await waiting(rig, kernel_id) == ids
@@ -85,7 +85,7 @@ async def test_one_that_dies_after_it_had_run_is_said_to_be_dead(
 ) -> None:
     kernel_id = await ada.kernel()
     socket = await greeted(await ada.socket(kernel_id))
-    await rig.store.facts.learn("python3", FACTS)
+    await rig.store.facts.learn("ada", "python3", FACTS)
     msg_id = await socket.send("execute_request")
     await socket.heard()
     row = await rig.row(kernel_id)
@@ -108,7 +108,7 @@ async def test_one_that_is_stopped_ends_its_sockets(ada: Member, rig: GatewayRig
 
 async def test_what_waits_outlives_the_gateway_and_its_client(ada: Member, rig: GatewayRig) -> None:
     kernel_id = await ada.kernel()
-    await rig.store.facts.learn("python3", FACTS)
+    await rig.store.facts.learn("ada", "python3", FACTS)
     socket = await greeted(await ada.socket(kernel_id))
     msg_id = await socket.send("execute_request")
     await socket.heard()
@@ -125,7 +125,7 @@ async def test_what_waits_outlives_the_gateway_and_its_client(ada: Member, rig: 
 
 async def test_a_message_waits_once(ada: Member, rig: GatewayRig) -> None:
     kernel_id = await ada.kernel()
-    await rig.store.facts.learn("python3", FACTS)
+    await rig.store.facts.learn("ada", "python3", FACTS)
     socket = await greeted(await ada.socket(kernel_id))
     header = {"msg_id": "same", "msg_type": "execute_request", "session": "s1"}
     parts = [json.dumps(header).encode(), b"{}", b"{}", b"{}", b"\xff\x00buffer"]
@@ -153,9 +153,9 @@ async def test_kernel_info_is_answered_at_once_where_it_is_known(
     kernel_id = await ada.kernel()
     socket = await greeted(await ada.socket(kernel_id))
     first = await socket.send("kernel_info_request")
-    await rig.store.facts.learn("r", {"status": "ok", "banner": "another environment's"})
+    await rig.store.facts.learn("ada", "r", {"status": "ok", "banner": "another environment's"})
     execution = await socket.send("execute_request")
-    await rig.store.facts.learn("python3", FACTS)
+    await rig.store.facts.learn("ada", "python3", FACTS)
     msg_id = await socket.send("kernel_info_request", "control")
     content = await told(socket, msg_id, "kernel_info_reply", "control")
     assert content == FACTS
@@ -168,7 +168,7 @@ async def test_an_interrupt_answers_what_waits_to_run_and_nothing_else(
     kernel_id = await ada.kernel()
     socket = await greeted(await ada.socket(kernel_id))
     info = await socket.send("kernel_info_request")
-    await rig.store.facts.learn("python3", FACTS)
+    await rig.store.facts.learn("ada", "python3", FACTS)
     execution = await socket.send("execute_request")
     comm = await socket.send("comm_open")
     await socket.heard()
@@ -183,7 +183,7 @@ async def test_the_reply_is_for_who_asked_and_the_error_for_all(
     ada: Member, rig: GatewayRig
 ) -> None:
     kernel_id = await ada.kernel()
-    await rig.store.facts.learn("python3", FACTS)
+    await rig.store.facts.learn("ada", "python3", FACTS)
     one = await greeted(await ada.socket(kernel_id, "one"))
     other = await greeted(await ada.socket(kernel_id, "other"))
     msg_id = await one.send("execute_request")
@@ -234,7 +234,7 @@ async def test_a_revoked_token_ends_the_socket_and_an_absent_hub_does_not(
 ) -> None:
     ada = Member(await rig.start(gateway={"token_cache_seconds": 0.02}), "ada")
     kernel_id = await ada.kernel()
-    await rig.store.facts.learn("python3", FACTS)
+    await rig.store.facts.learn("ada", "python3", FACTS)
     socket = await greeted(await ada.socket(kernel_id))
     asked = asyncio.Event()
     caller = rig.access.caller
@@ -261,7 +261,7 @@ async def test_a_revoked_token_ends_the_socket_and_an_absent_hub_does_not(
 
 async def test_a_new_attempt_takes_messages_again(ada: Member, rig: GatewayRig) -> None:
     kernel_id = await ada.kernel()
-    await rig.store.facts.learn("python3", FACTS)
+    await rig.store.facts.learn("ada", "python3", FACTS)
     socket = await greeted(await ada.socket(kernel_id))
     first = await socket.send("execute_request")
     await socket.heard()

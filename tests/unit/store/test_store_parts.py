@@ -194,21 +194,31 @@ def test_frames_survive_packing(frames: list[bytes]) -> None:
 
 async def test_facts_are_seen_by_another_process(open_store: Any) -> None:
     one, other = await open_store(), await open_store()
-    assert await other.facts.kernel_info("python3") is None
-    await one.facts.learn("python3", {"banner": "1"})
-    assert await other.facts.kernel_info("python3") == {"banner": "1"}
-    await one.facts.learn("python3", {"banner": "2"})
-    assert await one.facts.kernel_info("python3") == {"banner": "2"}
-    assert await (await open_store()).facts.kernel_info("python3") == {"banner": "2"}
-    assert await one.facts.kernel_info("r") is None
+    assert await other.facts.kernel_info("ada", "python3") is None
+    await one.facts.learn("ada", "python3", {"banner": "1"})
+    assert await other.facts.kernel_info("ada", "python3") == {"banner": "1"}
+    await one.facts.learn("ada", "python3", {"banner": "2"})
+    assert await one.facts.kernel_info("ada", "python3") == {"banner": "2"}
+    assert await (await open_store()).facts.kernel_info("ada", "python3") == {"banner": "2"}
+    assert await one.facts.kernel_info("ada", "r") is None
+
+
+async def test_facts_of_one_members_kernels_are_told_to_nobody_else(open_store: Any) -> None:
+    store = await open_store()
+    await store.facts.learn("mallory", "python3", {"banner": "<script>"})
+    assert await store.facts.kernel_info("ada", "python3") is None
+    await store.facts.learn("ada", "python3", {"banner": "mine"})
+    assert await (await open_store()).facts.kernel_info("ada", "python3") == {"banner": "mine"}
+    await store.facts.learn("ada", "python3", {"banner": "x" * 2**16})
+    assert await store.facts.kernel_info("ada", "python3") == {"banner": "mine"}
 
 
 async def test_learning_at_once_in_two_processes(open_store: Any) -> None:
     stores = [await open_store(), await open_store()]
     await asyncio.gather(
-        *(stores[n % 2].facts.learn("python3", {"banner": str(n)}) for n in range(8))
+        *(stores[n % 2].facts.learn("ada", "python3", {"banner": str(n)}) for n in range(8))
     )
-    assert await (await open_store()).facts.kernel_info("python3") is not None
+    assert await (await open_store()).facts.kernel_info("ada", "python3") is not None
 
 
 # The lease

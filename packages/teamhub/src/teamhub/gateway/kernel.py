@@ -373,7 +373,7 @@ class Kernel:
             )
 
     async def _learn(self, environment: str, kernel_info: Mapping[str, Any]) -> None:
-        await self._store.facts.learn(environment, kernel_info)
+        await self._store.facts.learn(self.workload.owner, environment, kernel_info)
 
     def _detached(self, session: str) -> None:
         client = self.clients.pop(session, None)
@@ -386,7 +386,7 @@ class Kernel:
         """Answer `kernel_info_request` at once from what kernels of this environment said."""
         if message.msg_type != "kernel_info_request" or self.workload.environment is None:
             return False
-        known = await self._store.facts.kernel_info(self.workload.environment)
+        known = await self._store.facts.kernel_info(self.workload.owner, self.workload.environment)
         if known is None:
             return False
         self._answer(message.channel, message.parts, [client], known)
@@ -428,7 +428,7 @@ class Kernel:
         name = self.workload.environment
         if name is None or name not in self._config.environments:
             return None  # it was taken out of the settings
-        known = await self._store.facts.kernel_info(name)
+        known = await self._store.facts.kernel_info(self.workload.owner, name)
         return known or answers.assumed_kernel_info(self._config.environment(name))
 
     def _answer(

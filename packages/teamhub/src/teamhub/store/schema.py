@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0001"
+VERSION = "0002"
 """The migration that builds these tables. Kept here so that a command which only looks at the
 database need not load Alembic; a test holds it against the migrations."""
 
@@ -149,6 +149,7 @@ waiting_messages = Table(
 kernel_facts = Table(
     "kernel_facts",
     metadata,
+    Column("owner", String(63), primary_key=True),
     Column("environment", String(63), primary_key=True),
     Column("kernel_info", JSON, nullable=False),
     Column("changed_at", UtcDateTime, nullable=False),
