@@ -6,9 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page
@@ -16,7 +14,8 @@ from team import Member, TeamServer, artefact_dir
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from browser import Notebook, chromium, new_page, put_notebook, sign_in
+from browser import chromium, new_page, sign_in
+from signed_in import SignedIn
 
 FAILING = """
 [kernels]
@@ -38,36 +37,6 @@ argv = ["sh", "-c", "test -e ./mended && exec {prefix}/bin/python -m ipykernel_l
 display_name = "Dies late"
 argv = ["sh", "-c", "until test -e ./now; do sleep 0.1; done; echo 'no licence server' >&2; exit 1"]
 """
-
-
-@dataclass
-class SignedIn:
-    """A member whose browser has signed in, and who has a token, too."""
-
-    member: Member
-    storage_state: Any
-
-    @property
-    def name(self) -> str:
-        """The member's name."""
-        return self.member.name
-
-    @property
-    def server(self) -> TeamServer:
-        """Where the member is one."""
-        return self.member.server
-
-    @property
-    def home(self) -> Path:
-        """The member's home directory."""
-        return self.server.data_dir / "homes" / self.name
-
-    async def open(self, page: Page, path: str, *cells: str, kernel: str = "python3") -> Notebook:
-        """Write a notebook, open it in a page and return it, whatever its kernel does."""
-        put_notebook(self.server, self.name, path, *cells, kernel=kernel)
-        notebook = Notebook(page)
-        await notebook.open(self.server, self.name, path)
-        return notebook
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from browser import Notebook, picture
-from conftest import SignedIn
 from playwright.async_api import Page, expect
+from signed_in import SignedIn
 from team import Cells, TeamServer
 
 NOT_FOUND = "/nowhere/python cannot be started: No such file or directory"

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from browser import new_page, picture
-from conftest import SignedIn
 from playwright.async_api import Browser, Page, expect
+from signed_in import SignedIn
 
 pytestmark = pytest.mark.browser
 
