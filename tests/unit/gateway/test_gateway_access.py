@@ -208,3 +208,17 @@ async def test_a_service_token_that_the_hub_does_not_know_is_told_as_away(hub: H
         await access.caller("unknown")
     assert await access.caller("t") == Caller("ada")
     await access.close()
+
+
+async def test_refusals_without_end_push_no_answer_out(
+    access: Access, hub: HubStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("teamhub.gateway.access._KEPT", 10)
+    await access.caller("t")
+    for number in range(30):
+        with pytest.raises(UnknownTokenError):
+            await access.caller(f"guess{number}")
+    hub.away = True
+    assert (await access.caller("t")).name == "ada"
+    assert hub.asked["t"] == 1
+    assert len(access._refusals) == 10

@@ -78,6 +78,7 @@ class Access:
         self._grace_seconds = grace_seconds
         self._clock = clock
         self._answers: OrderedDict[bytes, _Answer] = OrderedDict()
+        self._refusals: OrderedDict[bytes, _Answer] = OrderedDict()
         self._asking: dict[bytes, asyncio.Task[_Answer]] = {}
         self._http: aiohttp.ClientSession | None = None
 
@@ -102,7 +103,7 @@ class Access:
         if not token:
             raise UnknownTokenError("a token is needed: as `Authorization: token …` or `?token=…`")
         key = hashlib.sha256(token.encode("utf-8", "replace")).digest()
-        known = self._answers.get(key)
+        known = self._answers.get(key) or self._refusals.get(key)
         if known is None or self._is_due(known):
             task = self._asking.get(key)
             if task is None:
@@ -154,10 +155,16 @@ class Access:
         ):
             caller = Caller(str(model["name"]), bool(model.get("admin")))
         answer = _Answer(caller, self._clock())
-        self._answers[key] = answer
-        self._answers.move_to_end(key)
-        while len(self._answers) > _KEPT:
-            self._answers.popitem(last=False)
+        # Refusals apart: anybody can make any number of them, and with them the answers would go
+        # by which members pass while the hub is away.
+        kept, other = self._answers, self._refusals
+        if caller is None:
+            kept, other = other, kept
+        other.pop(key, None)
+        kept[key] = answer
+        kept.move_to_end(key)
+        while len(kept) > _KEPT:
+            kept.popitem(last=False)
         return answer
 
     async def _get(self, token: str) -> tuple[int, dict[str, object]]:
