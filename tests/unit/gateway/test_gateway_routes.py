@@ -561,3 +561,12 @@ async def test_kernels_of_before_are_listed_by_a_new_gateway(ada: Member, rig: G
     kernel_id = await ada.kernel()
     other = Member(await rig.start(), "ada")
     assert [each["id"] for each in (await other.ask("GET", "/api/kernels"))[1]] == [kernel_id]
+
+
+async def test_what_is_kept_of_a_session_is_bounded(ada: Member) -> None:
+    long = "x" * 4097
+    _, session = await ada.ask("POST", "/api/sessions", {"path": "own", "kernel": {}})
+    for method, path in (("POST", "/api/sessions"), ("PATCH", f"/api/sessions/{session['id']}")):
+        for more in ({"path": long}, {"notebook": {"path": long}}, {"path": "a", "name": long}):
+            status, problem = await ada.ask(method, path, {"kernel": {}, **more})
+            assert (status, "at most 4096" in problem["message"]) == (400, True)

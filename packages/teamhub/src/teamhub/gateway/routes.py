@@ -229,8 +229,8 @@ class Routes:
         """Bind a notebook to a kernel; a path that has a living one gets that one."""
         body = await _body(request)
         owner = request[CALLER].name
-        path = _text(body, "path") or _text(_table(body, "notebook"), "path")
-        if not path or len(path) > _PATH_CHARACTERS:
+        path = _path(body)
+        if not path:
             raise BadRequestError("path: should be the notebook's path")
         wanted = _table(body, "kernel")
         kernel_id = _text(wanted, "id")
@@ -240,7 +240,7 @@ class Routes:
         model = await self._sessions.open(
             owner,
             path,
-            name=_text(body, "name") or "",
+            name=_name(body) or "",
             type_=_type(body) or "notebook",
             spec=self._spec(_text(wanted, "name")) if kernel is None else None,
             kernel=kernel,
@@ -264,8 +264,8 @@ class Routes:
         model = await self._sessions.change(
             owner,
             request.match_info["session_id"],
-            path=_text(body, "path") or _text(_table(body, "notebook"), "path"),
-            name=_text(body, "name"),
+            path=_path(body),
+            name=_name(body),
             type_=_type(body),
             kernel=kernel,
             spec=self._spec(kernel_name) if kernel_name and kernel is None else None,
@@ -336,6 +336,20 @@ def _text(body: Mapping[str, Any], key: str) -> str | None:
     if value is not None and not wire.is_text(value):
         raise BadRequestError(f"{key}: should be text")
     return value or None
+
+
+def _path(body: Mapping[str, Any]) -> str | None:
+    value = _text(body, "path") or _text(_table(body, "notebook"), "path")
+    if value is not None and len(value) > _PATH_CHARACTERS:
+        raise BadRequestError(f"path: should have at most {_PATH_CHARACTERS} characters")
+    return value
+
+
+def _name(body: Mapping[str, Any]) -> str | None:
+    value = _text(body, "name")
+    if value is not None and len(value) > _PATH_CHARACTERS:
+        raise BadRequestError(f"name: should have at most {_PATH_CHARACTERS} characters")
+    return value
 
 
 def _type(body: Mapping[str, Any]) -> str | None:
