@@ -265,3 +265,16 @@ def test_protocol_values_survive_json():
             Spec.from_json(text)
     assert Exit.find("nothing") is None
     assert Exit.find("teamhub-shim-exit: {") is None
+
+
+def test_what_a_kernel_forges_of_its_end_is_one_short_printable_line():
+    line = Exit("exited", "a\nforged log line \x1b[2J\ud800" + "x" * 10_000, 1, "\0\ud800" * 10**5)
+    found = Exit.find(line.to_line())
+    assert found is not None
+    assert found.detail.startswith("a?forged log line ?[2J?x")
+    assert len(found.detail) == 4096
+    assert found.log_tail.encode() == b"?" * 2**16
+    for wrong in ({"detail": 1}, {"reason": []}, {"log_tail": None}, {"exit_code": "1"}):
+        text = json.dumps({"reason": "exited", "detail": "", **wrong})
+        assert Exit.find(f"teamhub-shim-exit: {text}") is None
+    assert Exit.find("teamhub-shim-exit: " + "[" * 100_000) is None

@@ -61,7 +61,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 HELLO = b"hello"
@@ -85,6 +85,8 @@ RUNTIME_DIR_VARIABLE = "TEAMHUB_RUNTIME_DIR"
 MARKER_VARIABLE = "TEAMHUB_WORKLOAD"
 
 EXIT_MARKER = "teamhub-shim-exit: "
+DETAIL_CHARACTERS = 4096
+LOG_TAIL_CHARACTERS = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -181,13 +183,30 @@ class Exit:
         """Return the line to print, without its end."""
         return EXIT_MARKER + json.dumps(asdict(self))
 
+    def _cleaned(self) -> Exit | None:
+        """This, fit for a database and a terminal; None where its values are not even of the
+        right types. A kernel can write such a line as well as a shim.
+        """
+        texts = (self.reason, self.detail, self.log_tail)
+        is_number = self.exit_code is None or type(self.exit_code) is int
+        if not is_number or not all(isinstance(text, str) for text in texts):
+            return None
+        detail = "".join(c if c.isprintable() else "?" for c in self.detail[:DETAIL_CHARACTERS])
+        tail = self.log_tail[-LOG_TAIL_CHARACTERS:].replace("\0", "?")
+        tail = tail.encode("utf-8", "replace").decode()
+        return replace(self, detail=detail, log_tail=tail)
+
     @classmethod
     def find(cls, log: str) -> Exit | None:
-        """Return what the last marked line of a log says, None where no line is marked."""
+        """Return what the last marked line of a log says, None where no line is marked.
+
+        Whoever wrote it: `detail` is one printable line, and neither text is very long.
+        """
         for line in reversed(log.splitlines()):
             if line.startswith(EXIT_MARKER):
                 try:
-                    return cls(**json.loads(line.removeprefix(EXIT_MARKER)))
-                except (ValueError, TypeError):
+                    found = cls(**json.loads(line.removeprefix(EXIT_MARKER)))
+                except (ValueError, TypeError, RecursionError):
                     return None
+                return found._cleaned()
         return None
