@@ -352,3 +352,18 @@ async def test_a_message_of_any_size_passes_when_nothing_waits() -> None:
     channels = Channels(None, "s", v1=False, outgoing_bytes=100)  # type: ignore[arg-type]
     channels.deliver("iopub", wire.reply("stream", {"text": "x" * 1000}, b"{}"), 1)
     assert channels._outgoing.qsize() == 1
+
+
+async def test_nothing_waits_for_a_kernel_that_was_stopped(ada: Member, rig: GatewayRig) -> None:
+    kernel_id = await ada.kernel()
+    socket = await greeted(await ada.socket(kernel_id))
+    await rig.store.facts.learn("ada", "python3", FACTS)
+    await socket.send("execute_request", code="x" * 1000)
+    await socket.heard()
+    assert len(await waiting(rig, kernel_id)) == 1
+    await socket.raw.close()
+    assert (await ada.ask("DELETE", f"/api/kernels/{kernel_id}"))[0] == 204
+    await rig.advance(kernel_id, Status.STOPPED)
+    async with asyncio.timeout(10):
+        while await waiting(rig, kernel_id):  # noqa: ASYNC110  forgetting sends no event
+            await asyncio.sleep(0.01)

@@ -32,6 +32,8 @@ log = logging.getLogger("teamhub.gateway")
 BASE = "/services/gateway"
 _OPEN = frozenset({f"{BASE}/", f"{BASE}/api", f"{BASE}/healthz", f"{BASE}/readyz"})
 _BODY_BYTES = 2 * 1024**2
+_PATH_CHARACTERS = 256
+"""Of a path in the log: ours are shorter, and a stranger's fill no disk."""
 
 _STATUS: tuple[tuple[type[TeamhubError], HTTPStatus], ...] = (
     (BadRequestError, HTTPStatus.BAD_REQUEST),
@@ -93,7 +95,7 @@ def create(config: Config, store: Store, access: Access, keys: Keys) -> web.Appl
             log.info(
                 "%s %s %d %s %.0f ms",
                 request.method,
-                request.rel_url.raw_path,
+                request.rel_url.raw_path[:_PATH_CHARACTERS],
                 status,
                 caller.name if caller else "-",
                 1000 * (monotonic() - began),

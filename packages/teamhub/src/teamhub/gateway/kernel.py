@@ -408,6 +408,8 @@ class Kernel:
     async def _answer_waiting(self) -> None:
         """Tell everybody who waits why the kernel ended."""
         if not self.clients:
+            if self.workload.status is Status.STOPPED:
+                await self._store.waiting.delete_all(self.workload.id)  # nobody can come any more
             return  # the messages stay in the store until somebody is there to be told
         for message in await self._store.waiting.of(self.workload.id):
             clients = list(self.clients.values())

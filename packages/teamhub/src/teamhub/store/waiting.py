@@ -89,6 +89,11 @@ class Waiting:
                 delete(table).where(table.c.kernel_id == kernel_id, table.c.number <= up_to)
             )
 
+    async def delete_all(self, kernel_id: str) -> None:
+        """Forget all that waits for a kernel."""
+        async with self._database.writing(notify=False) as connection:
+            await connection.execute(delete(table).where(table.c.kernel_id == kernel_id))
+
     async def delete_one(self, number: int) -> None:
         """Forget one message. Of one that is gone: nothing."""
         async with self._database.writing(notify=False) as connection:
