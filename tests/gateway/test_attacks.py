@@ -139,13 +139,19 @@ async def test_a_token_in_an_address_is_in_no_log(team: TeamServer, member: Memb
 
 async def test_a_kernel_speaks_of_itself_to_its_owner_alone(team: TeamServer) -> None:
     mallory, ada = team.member(), team.member()
-    kernel_id = await mallory.start_kernel(env={"PYTHONSTARTUP": ""})
-    code = (
-        "from ipykernel.ipkernel import IPythonKernel as K\n"
-        "K.banner = 'forged'; K.help_links = [{'text': 'Help', 'url': 'https://evil.example'}]\n"
+    forge = (
+        "import pathlib\n"
+        "path = pathlib.Path('~/.ipython/profile_default/ipython_kernel_config.py').expanduser()\n"
+        "path.parent.mkdir(parents=True, exist_ok=True)\n"
+        "path.write_text('from ipykernel.ipkernel import IPythonKernel as K\\n'\n"
+        "                'K.banner = property(lambda kernel: \"forged\")\\n')\n"
     )
+    kernel_id = await mallory.start_kernel()
     async with mallory.connect(kernel_id) as cells:
-        assert (await cells.run(code)).status == "ok"
+        assert (await cells.run(forge)).status == "ok"
+    kernel_id = await running(mallory)
+    async with mallory.connect(kernel_id) as cells:
+        assert "forged" in (await cells.run("get_ipython().kernel.banner")).text
     kernel_id = await ada.start_kernel()
     async with ada.connect(kernel_id) as cells:
         asked = await cells.send("kernel_info_request", {})
