@@ -131,6 +131,12 @@ async def test_a_token_in_an_address_is_in_no_log(team: TeamServer, member: Memb
         http.get(f"{team.gateway_url}/api/kernels?token={member.token}") as answer,
     ):
         assert answer.status == 200
+    # No such server: the whole address is handed on to the hub, within another one.
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{team.url}/user/nobody/api?token={member.token}") as answer,
+    ):
+        assert "SIGN IN" in (await answer.text()).upper()
     for log in (team.data_dir / "logs").iterdir():
         assert member.token not in log.read_text(errors="replace"), log.name
     for process in psutil.process_iter(["cmdline"]):

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
 import signal
 import sys
 from pathlib import Path
@@ -25,23 +24,12 @@ from teamhub.errors import TeamhubError
 from teamhub.gateway import app as gateway
 from teamhub.gateway.access import Access
 from teamhub.gateway.link import Keys
+from teamhub.redaction import Redacted
 from teamhub.store import Store
 
 log = logging.getLogger("teamhub.serve")
 
 _SHUTDOWN_SECONDS = 2.0
-_TOKENS = re.compile(r"((?:token|session_id)=)[^&\s\"]+", re.IGNORECASE)
-
-
-class _Redacted(logging.Filter):
-    """Tokens in addresses never reach a log."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        clean = _TOKENS.sub(r"\1…", text)
-        if clean != text:
-            record.msg, record.args = clean, None
-        return True
 
 
 async def dispatcher_for(deployment: Deployment, store: Store) -> Dispatcher:
@@ -92,7 +80,7 @@ async def serve(deployment: Deployment) -> None:
 def main() -> None:
     """Run for the deployment in `TEAMHUB_DATA_DIR`."""
     handler = logging.StreamHandler()
-    handler.addFilter(_Redacted())
+    handler.addFilter(Redacted())
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",

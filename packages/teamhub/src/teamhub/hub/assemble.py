@@ -119,6 +119,12 @@ def _conduct() -> dict[str, Any]:
         "authenticate_prometheus": True,
         "oauth_require_pkce": True,
         "token_expires_in_max_seconds": TOKEN_DAYS * 24 * 3600,
+        # JupyterHub leaves a token out of an address, but not out of one within an address: when a
+        # server or the gateway is away, the proxy hands the whole one on to the hub's error page.
+        "logging_config": {
+            "filters": {"redacted": {"()": "teamhub.redaction.Redacted"}},
+            "handlers": {"console": {"filters": ["redacted"]}},
+        },
         "log_level": "INFO",
         "log_format": "%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s",
         "log_datefmt": "%Y-%m-%d %H:%M:%S",
