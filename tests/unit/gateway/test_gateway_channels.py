@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from aiohttp import WSCloseCode
+from aiohttp import WSCloseCode, WSMessage, WSMsgType
 from gateway_rig import GatewayRig, Member, Socket
 from teamhub.gateway import wire
 from teamhub.gateway.access import Caller
@@ -281,6 +281,8 @@ async def test_a_broken_message_of_a_kernel_does_not_keep_back_what_follows() ->
         async def send_str(self, data: str) -> None:
             written.append(data)
 
+        async def ping(self, data: bytes) -> None: ...
+
         async def close(self, **_: Any) -> None:
             ended.set()
 
@@ -305,6 +307,48 @@ async def test_a_broken_message_of_a_kernel_does_not_keep_back_what_follows() ->
     await channels.serve(Kernel(), None, "t", 60)  # type: ignore[arg-type]
     assert [json.loads(data)["msg_type"] for data in written] == ["status"]
     assert channels.written == 7
+
+
+async def test_a_client_has_got_what_its_pong_says() -> None:
+    received: asyncio.Queue[WSMessage | None] = asyncio.Queue()
+    arrived: list[int] = []
+    ponged: list[bytes] = []
+
+    class Raw:
+        async def send_str(self, data: str) -> None: ...
+
+        async def ping(self, data: bytes) -> None:
+            assert data == b"7"
+            for pong in (b"", b"none of ours", b"5", b"999999999999999999999999", data):
+                received.put_nowait(WSMessage(WSMsgType.PONG, pong, None))
+            received.put_nowait(WSMessage(WSMsgType.PING, b"the client's", None))
+            received.put_nowait(None)
+
+        async def pong(self, data: bytes) -> None:
+            ponged.append(data)
+
+        def __aiter__(self) -> Any:
+            return self
+
+        async def __anext__(self) -> Any:
+            if (message := await received.get()) is None:
+                raise StopAsyncIteration
+            return message
+
+    class Kernel:
+        async def connect(self, client: Channels) -> None:
+            client.deliver("iopub", wire.reply("status", {}, b"{}"), 7)
+
+        async def disconnect(self, client: Channels) -> None: ...
+
+        def arrived(self, client: Channels, number: int) -> None:
+            arrived.append(number)
+
+    async with asyncio.timeout(10):
+        channels = Channels(Raw(), "s", v1=False)  # type: ignore[arg-type]
+        await channels.serve(Kernel(), None, "t", 60)  # type: ignore[arg-type]
+    assert arrived == [5, 7, 7], "never more than was sent"
+    assert ponged == [b"the client's"]
 
 
 async def test_a_client_that_reads_nothing_is_sent_away_before_it_costs_much() -> None:

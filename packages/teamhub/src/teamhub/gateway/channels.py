@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import struct
 import uuid
@@ -22,7 +23,10 @@ OUTGOING_BYTES = 128 * 1024**2
 that all that a session gets on its return has room. What is beyond stays in the shim's journal."""
 MESSAGE_OVERHEAD_BYTES = 512
 FAREWELL_SECONDS = 10.0
+FOLLOW_SECONDS = 0.1
+"""How often a client is asked how far it has got. So much it may get twice when it returns."""
 
+_DIGITS = 19  # of a number that the shim takes
 _REASON_BYTES = 120  # a close frame has room for 123
 
 
@@ -40,8 +44,12 @@ _NOT_WRITABLE = (
 class Channels:
     """A websocket and what is still to be written to it.
 
+    That something was written says little: it may be on its way, in a proxy that is about to be
+    killed. Stock clients acknowledge nothing, but they answer pings. So each ping carries the
+    number of the last message before it, and its pong says that the client has got so far.
+
     Args:
-        websocket: prepared.
+        websocket: prepared, without `autoping`.
         session: the client's session id; empty: one of our own.
         v1: whether the binary protocol was agreed upon.
         abort: drops the connection at once, where its other end takes nothing any more.
@@ -63,6 +71,7 @@ class Channels:
         self._websocket = websocket
         self._v1 = v1
         self.written = 0
+        self._news = asyncio.Event()
         self._outgoing: asyncio.Queue[tuple[str, wire.Parts, int] | None] = asyncio.Queue()
         self._outgoing_bytes = 0
         self._maximum_bytes = outgoing_bytes
@@ -111,6 +120,7 @@ class Channels:
             access: asked again, every `recheck_seconds`, whether the token still is good.
         """
         writer = asyncio.create_task(self._write())
+        follower = asyncio.create_task(self._follow())
         checker = asyncio.create_task(self._recheck(access, token, recheck_seconds))
         try:
             try:
@@ -122,12 +132,21 @@ class Channels:
         finally:
             checker.cancel()
             writer.cancel()
+            follower.cancel()
             if self._aborting is not None:
                 self._aborting.cancel()
             await kernel.disconnect(self)
 
     async def _read(self, kernel: Kernel) -> None:
         async for received in self._websocket:
+            if received.type is WSMsgType.PONG:
+                if received.data.isdigit():
+                    kernel.arrived(self, min(int(received.data[:_DIGITS]), self.written))
+                continue
+            if received.type is WSMsgType.PING:
+                with contextlib.suppress(ConnectionError, RuntimeError):
+                    await self._websocket.pong(received.data)
+                continue
             if received.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 return
             try:
@@ -157,10 +176,20 @@ class Channels:
                 else:
                     await self._websocket.send_str(data)
                 self._outgoing_bytes -= _size(parts)
-                self.written = number or self.written
+                if number:
+                    self.written = number
+                    self._news.set()
             await self._close(self._end_code, self._end_reason)
         except (ConnectionError, RuntimeError):
             return  # closed by the other side; the reader ends, too
+
+    async def _follow(self) -> None:
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                await self._websocket.ping(b"%d" % self.written)
+                await asyncio.sleep(FOLLOW_SECONDS)
 
     async def _recheck(self, access: Access, token: str, seconds: float) -> None:
         while True:

@@ -24,7 +24,6 @@ log = logging.getLogger("teamhub.gateway.kernel")
 
 _GREETING_SECONDS = 10.0
 _REPORT_SECONDS = 1.0
-_ACK_SECONDS = 0.1
 _RESTART_SECONDS = 120.0
 _STATUSES = tuple(Status)
 _ASKERS = 1000
@@ -35,8 +34,6 @@ class Client(Protocol):
     """Somebody at the other end of a websocket."""
 
     session: str
-    written: int
-    """The number of the last journal message that was written to the websocket."""
 
     def deliver(self, channel: str, parts: wire.Parts, number: int = 0) -> None:
         """Send a message, `number` its place in the journal. Returns at once, never raises."""
@@ -67,8 +64,6 @@ class Kernel:
         self._ready = asyncio.Event()
         self._lock = asyncio.Lock()
         self._report: asyncio.TimerHandle | None = None
-        self._acks: asyncio.TimerHandle | None = None
-        self._acknowledged: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -130,12 +125,19 @@ class Kernel:
             del self._askers[session]
         if self.clients.get(client.session) is not client:
             return
-        self._acknowledge()
         del self.clients[client.session]
-        self._acknowledged.pop(client.session, None)
         if self._direct and self.link is not None:
             with contextlib.suppress(RefusedError, TimeoutError):
                 await self.link.call("detach", session=client.session)
+
+    def arrived(self, client: Client, number: int) -> None:
+        """Tell the shim how far a client has got, so that its return goes on after that.
+
+        Args:
+            number: of the last journal message that it has.
+        """
+        if self.link is not None and self.clients.get(client.session) is client:
+            self.link.acknowledge(number, client.session)
 
     async def receive(self, client: Client, message: wire.ClientMessage) -> None:
         """Take a message for the kernel: to the shim, to the store, or answered here.
@@ -218,10 +220,9 @@ class Kernel:
         self._unlink()
         for task in self._tasks:
             task.cancel()
-        for timer in (self._report, self._acks):
-            if timer is not None:
-                timer.cancel()
-        self._report = self._acks = None
+        if self._report is not None:
+            self._report.cancel()
+            self._report = None
 
     # The link
 
@@ -330,18 +331,6 @@ class Kernel:
             clients = [client for client in clients if client is asker]
         for client in clients:
             client.deliver(channel, parts, number)
-        if self._acks is None and clients:
-            self._acks = asyncio.get_running_loop().call_later(_ACK_SECONDS, self._acknowledge)
-
-    def _acknowledge(self) -> None:
-        """Tell the shim what has been written, so that a return goes on after it."""
-        self._acks = None
-        if self.link is None:
-            return
-        for client in self.clients.values():
-            if client.written > self._acknowledged.get(client.session, 0):
-                self._acknowledged[client.session] = client.written
-                self.link.acknowledge(client.written, client.session)
 
     def _asker_of(self, parts: Sequence[bytes]) -> Client | None:
         """A reply goes to whoever asked: by the session in the header it answers."""

@@ -204,6 +204,7 @@ class Routes:
             heartbeat=self._config.gateway.ping_seconds,
             max_msg_size=self._config.gateway.maximum_message_bytes,
             compress=False,
+            autoping=False,
         )
         if not websocket.can_prepare(request).ok:
             raise BadRequestError("this address takes a websocket")
