@@ -211,8 +211,10 @@ def _marker(process: psutil.Process) -> str:
     try:
         while process.status() != psutil.STATUS_ZOMBIE:
             environment = process.environ()
-            # Both are empty for a kernel thread, and while a program is being executed.
-            if environment or process.cmdline() or process.pid == 2 or process.ppid() == 2:
+            # Both are empty for a kernel thread, and while a program is being executed; that may
+            # begin or end between the two.
+            settled = environment or process.cmdline() or process.pid == 2 or process.ppid() == 2
+            if settled and environment == process.environ():
                 return environment.get("TEAMHUB_WORKLOAD", "")
     except (psutil.Error, OSError):
         pass
