@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -32,15 +33,18 @@ class WakeSocket:
     def open(self) -> None:
         """Listen. Raises OSError where that is not possible."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        # Under a name of its own first, then over whatever is there: another may open right now.
+        new = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
         try:
             listener.setblocking(False)
-            self._path.unlink(missing_ok=True)
-            listener.bind(str(self._path))
+            listener.bind(str(new))
             # Members' processes may have uids of their own, and only root gives them.
-            self._path.chmod(0o622 if os.geteuid() == 0 else 0o600)
-            self._inode = self._path.stat().st_ino
+            new.chmod(0o622 if os.geteuid() == 0 else 0o600)
+            self._inode = new.stat().st_ino
+            new.replace(self._path)
         except BaseException:
             listener.close()
+            new.unlink(missing_ok=True)
             raise
         self._socket = listener
         asyncio.get_running_loop().add_reader(listener, self._readable)
