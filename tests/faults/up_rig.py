@@ -11,14 +11,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import psutil
+from running import DEADLINE_SECONDS, Running
 
-DEADLINE_SECONDS = 150
 
-
-class Up:
+class Up(Running):
     """One `teamhub up`.
 
     Args:
@@ -29,57 +28,9 @@ class Up:
     def __init__(self, data_dir: Path, port: int) -> None:
         self.data_dir = data_dir
         self.url = f"http://127.0.0.1:{port}"
-        self.out: list[str] = []
-        self.err: list[str] = []
-        self._seen = threading.Condition()
-        self._open = 2
-        self.process = subprocess.Popen(
+        super().__init__(
             (*TEAMHUB, "up", "--port", str(port), "--data-dir", str(data_dir)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
         )
-        self._readers = [
-            threading.Thread(target=self._read, args=pair, daemon=True)
-            for pair in ((self.process.stdout, self.out), (self.process.stderr, self.err))
-        ]
-        for reader in self._readers:
-            reader.start()
-
-    def until(self, true: Callable[[], bool]) -> None:
-        """Wait until something holds, looked at whenever it has printed a line."""
-        with self._seen:
-            assert self._seen.wait_for(lambda: true() or self._over, DEADLINE_SECONDS), self.err
-        assert true(), (self.out, self.err, self.process.poll())
-
-    def ready(self) -> Up:
-        self.until(lambda: f"teamhub is ready: {self.url}" in self.out)
-        return self
-
-    def signal(self, number: int) -> Up:
-        self.process.send_signal(number)
-        return self
-
-    def end(self) -> int:
-        """Wait until it has ended and all that it printed is here; return its exit status."""
-        code = self.process.wait(DEADLINE_SECONDS)
-        for reader in self._readers:
-            reader.join(DEADLINE_SECONDS)
-        return code
-
-    @property
-    def _over(self) -> bool:
-        """True once both its streams have ended."""
-        return self._open == 0
-
-    def _read(self, stream: IO[str], into: list[str]) -> None:
-        for line in stream:
-            with self._seen:
-                into.append(line.rstrip())
-                self._seen.notify_all()
-        with self._seen:
-            self._open -= 1
-            self._seen.notify_all()
 
 
 TEAMHUB = (sys.executable, "-m", "teamhub.cli")
