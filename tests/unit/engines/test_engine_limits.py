@@ -8,6 +8,8 @@ For that a machine with a delegated cgroup v2 is needed.
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -77,14 +79,23 @@ def test_without_version_2_there_is_no_group(tmp_path: Path, text: str) -> None:
     assert delegated(tmp_path, tmp_path / "missing", always) is None
 
 
-def test_a_workload_gets_its_limits(tmp_path: Path) -> None:
+@pytest.fixture
+def childless() -> Iterator[int]:
+    """A process of ours without children, which would get the same limits."""
+    process = subprocess.Popen(["sleep", "600"])
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+def test_a_workload_gets_its_limits(tmp_path: Path, childless: int) -> None:
     limits = CgroupLimits(tmp_path)
-    limits.apply("w", os.getpid(), 1.5, 2**30)
+    limits.apply("w", childless, 1.5, 2**30)
     made = tmp_path / "w"
     assert (made / "memory.max").read_text() == str(2**30)
     assert (made / "memory.oom.group").read_text() == "0"
     assert (made / "cpu.max").read_text() == "150000 100000"
-    assert (made / "cgroup.procs").read_text() == str(os.getpid())
+    assert (made / "cgroup.procs").read_text() == str(childless)
     assert limits.missing == ""
 
 

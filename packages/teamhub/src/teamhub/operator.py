@@ -110,7 +110,8 @@ class Operator:
                 status, text = response.status, await response.text(errors="replace")
         except (aiohttp.ClientError, TimeoutError, OSError):
             raise NotRunningError(
-                f"the hub at {self._url} does not answer; see `teamhub status`"
+                f"no team server answers on {self._deployment.data_dir}; "
+                "`teamhub up` starts one, `teamhub status` says what runs"
             ) from None
         if status < 300 or status == also_fine:
             return _parsed(text)
