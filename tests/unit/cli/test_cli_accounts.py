@@ -141,5 +141,5 @@ def test_no_token_for_nobody_and_none_without_a_hub(on: Command, deployment: Dep
     on("users", "add", "ada")
     away = on("tokens", "create", "--user", "ada", "--json")
     assert (away.code, away.out) == (4, "")
-    assert deployment.hub_api_url() in away.err
+    assert f"no team server answers on {deployment.data_dir}" in away.err
     assert deployment.secrets().operator_token not in away.err
