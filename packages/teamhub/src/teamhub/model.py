@@ -129,6 +129,10 @@ class Address:
     host: str
     port: int
 
+    def __str__(self) -> str:
+        """As it stands in a URL: an IPv6 host in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 class Phase(StrEnum):
     """What an engine sees of a workload, without judging it."""

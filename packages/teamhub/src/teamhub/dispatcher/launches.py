@@ -12,7 +12,7 @@ from teamhub_shim.protocol import SECRET_KEY_VARIABLE, SPEC_VARIABLE, Spec
 
 from teamhub.config import Config
 from teamhub.errors import EngineError
-from teamhub.model import Address, Environment, Kind, Launch, Size, Workload
+from teamhub.model import Environment, Kind, Launch, Size, Workload
 from teamhub.reasons import Reason
 
 SHIM_SECRET = "shim_secret_key"  # noqa: S105  the name under which a row keeps it
@@ -161,9 +161,3 @@ class Launches:
                 Reason.ENGINE, f"the home directory {home} cannot be made: {error.strerror}"
             ) from None
         return home
-
-
-def address_for_client(address: Address) -> str:
-    """Return the ZeroMQ endpoint of a shim."""
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    return f"tcp://{host}:{address.port}"

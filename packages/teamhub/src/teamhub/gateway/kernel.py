@@ -231,10 +231,9 @@ class Kernel:
             return
         assert workload.address is not None
         assert workload.public_key is not None
-        host = workload.address.host
         link = Link(
             self._context,
-            f"tcp://{f'[{host}]' if ':' in host else host}:{workload.address.port}",
+            f"tcp://{workload.address}",
             workload.public_key,
             self._keys,
             on_message=self._message,

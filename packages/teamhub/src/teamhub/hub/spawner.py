@@ -21,7 +21,7 @@ from sqlalchemy.orm import object_session
 from teamhub.errors import RefusedError, StoreError, TeamhubError
 from teamhub.hub.failures import failed_start, server_failure
 from teamhub.hub.process import HubProcess, current
-from teamhub.model import Address, Kind, Status, Workload
+from teamhub.model import Kind, Status, Workload
 from teamhub.store import Store
 from teamhub.store.database import now
 
@@ -85,7 +85,7 @@ class WorkloadSpawner(Spawner):  # type: ignore[misc]
         if found is None:
             raise server_failure("its record has been removed", "removed")
         if found.status is Status.RUNNING and found.address is not None:
-            return _url(found.address)
+            return f"http://{found.address}"
         if found.status.ended or found.status is Status.RUNNING:
             raise failed_start(found)
         raise server_failure(await self._why_not_yet(here, store, found), "timeout-in-queue")
@@ -141,7 +141,7 @@ class WorkloadSpawner(Spawner):  # type: ignore[misc]
             return known
         if found is None or found.address is None:
             return known
-        url = _url(found.address)
+        url = f"http://{found.address}"
         same = urlsplit(known)[:2] == urlsplit(url)[:2]
         return known if same else url + urlsplit(known).path
 
@@ -292,11 +292,6 @@ def _is_up_or_ended(workload: Workload) -> bool:
     return workload.status.ended or (
         workload.status is Status.RUNNING and workload.address is not None
     )
-
-
-def _url(address: Address) -> str:
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    return f"http://{host}:{address.port}"
 
 
 def _after(seconds: float) -> float:
