@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from team import Member, TeamServer, tail_of_logs
+from team import Member, TeamServer, serving, tail_of_logs
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -35,10 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamServer]:
     """A team server that all tests of a run share. Nobody stops or kills it."""
-    server = TeamServer(tmp_path_factory.mktemp("team") / "data")
-    server.start()
-    yield server
-    server.stop()
+    with serving(tmp_path_factory.mktemp("team") / "data") as server:
+        yield server
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -190,6 +190,17 @@ class TeamServer:
                 if ours and marker in " ".join(env.values()):
                     found.append(process)
         return found
+
+
+@contextmanager
+def serving(data_dir: Path, settings: str = "") -> Iterator[TeamServer]:
+    """A team server that is ready, for as long as the context lasts."""
+    server = TeamServer(data_dir, settings)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page
-from team import Member, TeamServer, artefact_dir
+from team import Member, TeamServer, artefact_dir, serving
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -80,10 +80,8 @@ def alice_and_bob(team: TeamServer) -> tuple[SignedIn, SignedIn]:
 @pytest.fixture(scope="module")
 def failing_team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamServer]:
     """A team server with kernels that cannot be started."""
-    server = TeamServer(tmp_path_factory.mktemp("failing") / "data", FAILING)
-    server.start()
-    yield server
-    server.stop()
+    with serving(tmp_path_factory.mktemp("failing") / "data", FAILING) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from aiohttp import WSMsgType
 from counting import Counting
 from notebook_servers import NotebookServer
 from patience import AWAY, eventually, model_of, reconnect
-from team import PROCESSES, Cells, Member, TeamServer, new_name, tail_of_logs, wait_until
+from team import PROCESSES, Cells, Member, TeamServer, new_name, serving, tail_of_logs, wait_until
 from teamhub.deployment import Deployment
 from workloads import ended, leaders_of, own_pids, pids_of, processes_of, row, rows, waiting
 
@@ -52,10 +52,8 @@ NO_ROOM = "1 node: no memory free for this size now"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamServer]:
     """A team server to kill parts of."""
-    server = TeamServer(tmp_path_factory.mktemp("kills") / "data", SETTINGS)
-    server.start()
-    yield server
-    server.stop()
+    with serving(tmp_path_factory.mktemp("kills") / "data", SETTINGS) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from patience import eventually, model_of
-from team import Member, Result, TeamServer
+from team import Member, Result, TeamServer, serving
 from workloads import ended, leaders_of, processes_of, row, waiting
 
 pytestmark = pytest.mark.timeout(240)
@@ -92,10 +92,8 @@ FAILURES = (
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamServer]:
     """A team server with environments that do not work."""
-    server = TeamServer(tmp_path_factory.mktemp("failed") / "data", SETTINGS)
-    server.start()
-    yield server
-    server.stop()
+    with serving(tmp_path_factory.mktemp("failed") / "data", SETTINGS) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

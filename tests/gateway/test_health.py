@@ -16,7 +16,7 @@ import pytest
 from aiohttp import WSCloseCode, WSMsgType
 from notebook_servers import hub_api
 from patience import eventually
-from team import PASSWORD, Cells, Member, TeamServer, new_name
+from team import PASSWORD, Cells, Member, TeamServer, new_name, serving
 from teamhub.deployment import Deployment
 
 pytestmark = pytest.mark.timeout(240)
@@ -34,10 +34,8 @@ ANSWER_SECONDS = 30
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamServer]:
     """A team server whose hub the tests stop for a while."""
-    server = TeamServer(tmp_path_factory.mktemp("health") / "data", SETTINGS)
-    server.start()
-    yield server
-    server.stop()
+    with serving(tmp_path_factory.mktemp("health") / "data", SETTINGS) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
