@@ -195,7 +195,7 @@ class WorkloadSpawner(Spawner):  # type: ignore[misc]
                 Kind.SERVER,
                 self.user.name,
                 self.name,
-                size=config.servers.size,
+                size=(config.servers.sizes or (None,))[0],
                 spec={
                     "argv": list(config.servers.argv or (sys.executable, "-m", "teamhub_notebook")),
                     "env": {k: v for k, v in env.items() if k not in secret_names},

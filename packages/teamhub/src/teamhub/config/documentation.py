@@ -1,0 +1,258 @@
+"""What is written about the settings: the example file, and each one with all that is known of it.
+
+Everything here is made from `settings`, so that it cannot say anything else.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from teamhub.config.settings import (
+    DEFAULT_DATA_DIR,
+    Bytes,
+    Config,
+    EnvironmentSettings,
+    Part,
+    Restarts,
+    Section,
+    SizeSettings,
+)
+
+ENTRIES: Mapping[str, tuple[str, type[Section]]] = {
+    "sizes": ("standard", SizeSettings),
+    "environments": ("python3", EnvironmentSettings),
+}
+"""The tables that a team fills itself: the name of the entry that is there without a file, and
+what an entry may have."""
+
+_COLUMNS = 98
+_BYTE_UNITS = (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
+_TYPES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list of texts",
+    "object": "a table",
+}
+
+_HEAD = """\
+# Every setting of teamhub, with its default.
+#
+# Copy what you want to change into DATA_DIR/teamhub.toml, or name another file with --config.
+# Nothing need be set: without a file all of this holds. Settings that are commented out have no
+# value by default; what they then mean is said beside them. Secrets are no settings: they are made
+# at the first start, in DATA_DIR/secrets.
+"""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting, as a person wants to read of it.
+
+    Attributes:
+        path: dotted; NAME stands for an entry of a table that a team fills itself.
+        text: its documentation.
+        expected: what a value should be, in words.
+        default: the value without a file; None: unset.
+        example: a value to show where it is unset.
+        restarts: what is started again when it changes.
+    """
+
+    path: str
+    text: str
+    expected: str
+    default: Any
+    example: Any
+    restarts: tuple[Part, ...]
+
+    @property
+    def table(self) -> str:
+        """The table of the file that it is in; empty for the top."""
+        return self.path.rpartition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """Its name within the table."""
+        return self.path.rpartition(".")[2]
+
+
+def settings() -> Sequence[Setting]:
+    """Return every setting there is, in the order of the file."""
+    return list(_settings(Config, ""))
+
+
+def tables() -> Mapping[str, str]:
+    """Return every table by its dotted path, with its documentation, in the order of the file."""
+    return {path: _text(model.__doc__) for path, model in _tables(Config, "")}
+
+
+def setting(path: str) -> Setting | None:
+    """Return what is known of a setting, None where there is none of that path.
+
+    Args:
+        path: dotted, an entry's real name or NAME in it: `sizes.big.cpus`.
+    """
+    parts = path.split(".")
+    if len(parts) > 2 and parts[0] in ENTRIES:
+        parts[1] = "NAME"
+    wanted = ".".join(parts)
+    return next((one for one in settings() if one.path == wanted), None)
+
+
+def example_toml(values: Mapping[str, Any] | None = None, head: str = _HEAD) -> str:
+    """Return a file with every setting explained.
+
+    Args:
+        values: by dotted path, settings that have another value than their default.
+        head: comment lines before the first setting.
+    """
+    chosen = dict(values or {})
+    known = list(settings())
+    lines = [head]
+    for one in known:
+        if not one.table:
+            lines += _lines(one, chosen)
+    for table, text in tables().items():
+        entry, _ = ENTRIES.get(table.partition(".")[0], ("", None))
+        shown = table.replace("NAME", entry)
+        inside = [one for one in known if one.table == table]
+        lines += ["", *_comment(text)]
+        if inside:
+            lines.append(f"[{shown}]")
+        for one in (one for one in inside if not _is_table(one)):
+            lines += _lines(one, chosen, shown)
+        for one in filter(_is_table, inside):
+            lines += ["", *_comment(one.text), *_subtable(one, shown)]
+    return "\n".join(lines) + "\n"
+
+
+def toml(value: Any) -> str:
+    """Return a value as it stands in a file."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {toml(each)}" for key, each in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, (int, float)):
+        return str(value)
+    # A basic string of TOML has JSON's escapes, but for DEL.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def bytes_in_words(number: int) -> str:
+    """Return a number of bytes in its largest whole unit: "64 MiB"."""
+    for unit, size in _BYTE_UNITS:
+        if number and number % size == 0:
+            return f"{number // size} {unit}"
+    return str(number)
+
+
+def _settings(model: type[BaseModel], prefix: str) -> Iterator[Setting]:
+    schema = model.model_json_schema()["properties"]
+    for name, field in model.model_fields.items():
+        path = f"{prefix}{name}"
+        if not prefix and name in ENTRIES:
+            yield from _settings(ENTRIES[name][1], f"{path}.NAME.")
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _settings(field.annotation, f"{path}.")
+        else:
+            yield _setting(model, path, field, schema[name])
+
+
+def _setting(
+    model: type[BaseModel], path: str, field: FieldInfo, schema: Mapping[str, Any]
+) -> Setting:
+    of_table: Restarts = getattr(model, "restarts", Restarts((Part.SERVER,)))
+    own = next((each for each in field.metadata if isinstance(each, Restarts)), of_table)
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    example = (field.examples or [default])[0]
+    if _is_bytes(field):
+        default = bytes_in_words(default) if default is not None else None
+    if path == "data_dir":
+        default = DEFAULT_DATA_DIR
+    return Setting(
+        path=path,
+        text=_text(field.description),
+        expected=_expected(schema) if not _is_bytes(field) else 'bytes, or text such as "4 GiB"',
+        default=example if field.is_required() else default,
+        example=example,
+        restarts=own.parts,
+    )
+
+
+def _tables(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in model.model_fields.items():
+        if not prefix and name in ENTRIES:
+            yield f"{name}.NAME", ENTRIES[name][1]
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield f"{prefix}{name}", field.annotation
+            yield from _tables(field.annotation, f"{prefix}{name}.")
+
+
+def _is_bytes(field: FieldInfo) -> bool:
+    mark = next(each for each in get_args(Bytes) if not isinstance(each, (type, FieldInfo)))
+    kinds = [*field.metadata, *(m for a in get_args(field.annotation) for m in get_args(a))]
+    return mark in kinds
+
+
+def _expected(schema: Mapping[str, Any]) -> str:
+    """Say what a JSON schema allows, in words."""
+    kinds = schema.get("anyOf", [schema])
+    kind: Mapping[str, Any] = next((each for each in kinds if each.get("type") != "null"), {})
+    if "enum" in kind:
+        return " or ".join(toml(value) for value in kind["enum"])
+    words = _TYPES.get(kind.get("type", ""), "text")
+    low, high = kind.get("minimum"), kind.get("maximum")
+    if low is not None and high is not None:
+        return f"{words} from {low} to {high}"
+    if low is not None:
+        return f"{words}, {low} or more"
+    if "exclusiveMinimum" in kind:
+        return f"{words} greater than {kind['exclusiveMinimum']:g}"
+    return words
+
+
+def _text(docstring: str | None) -> str:
+    return " ".join((docstring or "").split())
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line}" for line in textwrap.wrap(text, _COLUMNS, break_on_hyphens=False)]
+
+
+def _is_table(one: Setting) -> bool:
+    return isinstance(one.default, Mapping)
+
+
+def _lines(one: Setting, chosen: Mapping[str, Any], table: str = "") -> list[str]:
+    path = f"{table}.{one.name}" if table else one.name
+    if path in chosen:
+        line = f"{one.name} = {toml(chosen[path])}"
+    elif one.default is None:
+        line = f"# {one.name} = {toml(one.example)}"
+    else:
+        line = f"{one.name} = {toml(one.default)}"
+    return [*_comment(one.text), line]
+
+
+def _subtable(one: Setting, table: str) -> list[str]:
+    """Show a setting that is a table by its example, commented out."""
+    lines = [f"[{table}.{one.name}]"]
+    for key, value in one.example.items():
+        if isinstance(value, Mapping):
+            lines.append(f"# [{table}.{one.name}.{key}]")
+            lines += [f"# {inner} = {toml(each)}" for inner, each in value.items()]
+        else:
+            lines.append(f"# {key} = {toml(value)}")
+    return lines

@@ -1,0 +1,113 @@
+"""How a file of settings is read, and what an error says: file, path, value, expected."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from teamhub.config.documentation import ENTRIES, setting
+from teamhub.config.settings import Config
+from teamhub.errors import ConfigError
+
+CONFIG_NAME = "teamhub.toml"
+
+
+def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read, check and return the settings.
+
+    Args:
+        path: the file. None: `teamhub.toml` in the data directory, or the defaults where there
+            is no such file.
+        overrides: dotted paths to values that win over the file (command line options); None
+            values are left out. `data_dir` decides where `path=None` looks.
+
+    Raises:
+        ConfigError: the file cannot be read, is not TOML, or a setting is wrong. One line for
+            each fault: file, path, value, expected.
+    """
+    chosen = {key: value for key, value in (overrides or {}).items() if value is not None}
+    if path is None:
+        default = Config.model_fields["data_dir"].default
+        candidate = Path(chosen.get("data_dir", default)).expanduser() / CONFIG_NAME
+        path = candidate if candidate.exists() else None
+    values: dict[str, Any] = {}
+    if path is not None:
+        values = _read(path)
+        _anchor(values, path)
+    for dotted, value in chosen.items():
+        *parents, last = dotted.split(".")
+        table = values
+        for parent in parents:
+            table = table.setdefault(parent, {})
+        table[last] = value
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        source = str(path) if path is not None else "options"
+        raise ConfigError("\n".join(_explain(error, source))) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}") from None
+
+
+def _anchor(values: dict[str, Any], path: Path) -> None:
+    """A relative data_dir in a file is meant from that file, not from where one happens to be."""
+    data_dir = values.get("data_dir")
+    if isinstance(data_dir, str):
+        expanded = Path(data_dir).expanduser()
+        values["data_dir"] = str(path.absolute().parent / expanded)
+    else:
+        values.setdefault("data_dir", str(path.absolute().parent))
+
+
+def _explain(error: ValidationError, source: str) -> Sequence[str]:
+    lines = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"])
+        message = fault["msg"].removeprefix("Value error, ")
+        known = setting(where)
+        if fault["type"] == "extra_forbidden":
+            message = "there is no such setting" + _did_you_mean(fault["loc"])
+            lines.append(f"{source}: {where}: {message}")
+        elif not where:
+            lines.append(f"{source}: {message}")
+        elif fault["type"] == "missing":
+            expected = f"; it should be {known.expected}" if known is not None else ""
+            lines.append(f"{source}: {where}: this setting is needed{expected}")
+        else:
+            if known is not None and fault["type"] != "value_error":
+                message = f"should be {known.expected}"
+            message = message[:1].lower() + message[1:]
+            lines.append(f"{source}: {where}: {message}, is {_short(fault['input'])}")
+    return lines
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _did_you_mean(loc: tuple[int | str, ...]) -> str:
+    model: type[BaseModel] = Config
+    for part in loc[:-1]:
+        if part in ENTRIES:
+            model = ENTRIES[str(part)][1]
+            continue
+        field = model.model_fields.get(str(part))
+        if field and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            model = field.annotation
+    known = list(model.model_fields)
+    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(known)}"
