@@ -67,7 +67,7 @@ class Rows:
 async def rows(tmp_path: Path) -> AsyncIterator[Rows]:
     config = Config(
         data_dir=tmp_path,
-        servers=ServerSettings(start_timeout_seconds=DEADLINE_SECONDS, size="standard"),
+        servers=ServerSettings(start_timeout_seconds=DEADLINE_SECONDS, sizes=("standard",)),
     )
     deployment = Deployment(config)
     deployment.prepare()

@@ -10,8 +10,9 @@ import asyncio
 import re
 import secrets
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -24,6 +25,11 @@ from teamhub.store.accounts import Account
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,31}"
 MAXIMUM_PASSWORD_LENGTH = 1024
 """In characters. A bound on what an unknown client can make us hash."""
+
+NOTE_LENGTH = 200
+"""In characters, of what somebody says of themselves at sign-up."""
+
+_ROLE_WORDS = {"admin", "administrator", "member"}
 
 # Nothing that looks like something else: no i, l, o, 0, 1. Sixteen of them are 79 bits.
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -74,6 +80,76 @@ async def add_user(store: Store, name: str, *, admin: bool) -> str:
     return password
 
 
+async def sign_up(
+    store: Store,
+    name: str,
+    password: str,
+    *,
+    note: str,
+    minimum_length: int,
+    waiting_limit: int,
+) -> Account:
+    """Add an account that an administrator has to approve before it is good for anything.
+
+    Args:
+        note: who its owner says to be, for the administrator; at most `NOTE_LENGTH` characters.
+        minimum_length: of the password, in characters.
+        waiting_limit: how many may wait for approval, this one included.
+
+    Raises:
+        AccountError: the name is taken or cannot be a name, or the password breaks a rule.
+        RefusedError: as many wait as may.
+    """
+    name = account_name(name)
+    _obey_rules(name, password, minimum_length)
+    if len(note) > NOTE_LENGTH or not (note.isprintable() and _normal(note) is not None):
+        raise AccountError(f"the note should be one line of at most {NOTE_LENGTH} characters")
+    return await store.accounts.add(
+        name,
+        await _hash(password),
+        one_time=False,
+        admin=False,
+        waiting=True,
+        note=note.strip(),
+        waiting_limit=waiting_limit,
+    )
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One line of a user file: a name and whether they are an administrator."""
+
+    name: str
+    admin: bool
+
+
+def read_user_file(text: str) -> Sequence[Listed]:
+    """Return the users that a file names, in its order.
+
+    One a line: `alice`, or `alice admin`. Empty lines and what follows a "#" are left out.
+
+    Raises:
+        AccountError: a line is something else, or names somebody again; the message has its number.
+    """
+    found: dict[str, Listed] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        if len(words) > 2 or (len(words) == 2 and words[1] not in _ROLE_WORDS):
+            raise AccountError(
+                f'line {number}: {_shown(line.strip())} should be a name, or a name and "admin"'
+            )
+        try:
+            name = account_name(words[0])
+        except AccountError as error:
+            raise AccountError(f"line {number}: {error}") from None
+        if name in found:
+            raise AccountError(f"line {number}: {name!r} is there twice")
+        found[name] = Listed(name, len(words) == 2 and words[1] != "member")
+    return list(found.values())
+
+
 async def reset_password(store: Store, name: str) -> str:
     """Give an account a new one-time password and return it. The old password is void.
 
@@ -92,7 +168,8 @@ async def reset_password(store: Store, name: str) -> str:
 async def check(store: Store, name: str, password: str) -> Account | None:
     """Return the account whose password this is, else None.
 
-    Takes as long for an account that does not exist as for a wrong password.
+    Takes as long for an account that does not exist as for a wrong password. One that waits for
+    approval is returned, too: whoever asks looks at `waiting`.
     """
     try:
         account = await store.accounts.get(account_name(name))
@@ -118,17 +195,7 @@ async def change_password(
         AccountError: the password breaks a rule; the message says which.
         RefusedError: the account has another password by now, or is gone.
     """
-    plain = _normal(password)
-    if plain is None:
-        raise AccountError("the new password has characters that cannot be stored")
-    if len(plain) < minimum_length:
-        raise AccountError(f"the new password should have at least {minimum_length} characters")
-    if len(plain) > MAXIMUM_PASSWORD_LENGTH:
-        raise AccountError(
-            f"the new password should have at most {MAXIMUM_PASSWORD_LENGTH} characters"
-        )
-    if plain.strip().lower() == account.name:
-        raise AccountError("the new password should not be the user name")
+    _obey_rules(account.name, password, minimum_length)
     if await _matches(account.password_hash, password):
         raise AccountError("the new password should not be the one that you have now")
     try:
@@ -149,6 +216,20 @@ def one_time_password() -> str:
     return "-".join(
         "".join(secrets.choice(_ALPHABET) for _ in range(_GROUP_LENGTH)) for _ in range(_GROUPS)
     )
+
+
+def _obey_rules(name: str, password: str, minimum_length: int) -> None:
+    plain = _normal(password)
+    if plain is None:
+        raise AccountError("the new password has characters that cannot be stored")
+    if len(plain) < minimum_length:
+        raise AccountError(f"the new password should have at least {minimum_length} characters")
+    if len(plain) > MAXIMUM_PASSWORD_LENGTH:
+        raise AccountError(
+            f"the new password should have at most {MAXIMUM_PASSWORD_LENGTH} characters"
+        )
+    if plain.strip().lower() == name:
+        raise AccountError("the new password should not be the user name")
 
 
 def _normal(password: str) -> str | None:

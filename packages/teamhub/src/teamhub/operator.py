@@ -19,6 +19,12 @@ from teamhub.errors import NotFoundError, NotRunningError, RefusedError, Teamhub
 
 _ANSWER_SECONDS = 20
 
+_MADE_BY_HAND = "JupyterHub"
+"""What the hub names as the client of a token that somebody made, and of a server's own,"""
+
+_SERVER_NOTE = "Server at "
+"""with which it begins the note of the latter."""
+
 TOKEN_SCOPES = ("access:services!service=gateway",)
 """What a personal token may do: use the gateway as its owner. `GET /hub/api/user` answers every
 token with its owner's name, groups and these scopes, so that nothing more is needed."""
@@ -34,6 +40,42 @@ class PersonalToken:
     note: str
     expires_at: str | None
     scopes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token as the hub lists it; the token itself cannot be seen any more.
+
+    Attributes:
+        server: whether it is a notebook server's or a browser's, not one that somebody made.
+    """
+
+    id: str
+    user: str
+    note: str
+    scopes: Sequence[str]
+    created_at: str
+    expires_at: str | None
+    last_activity_at: str | None
+    server: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group and its members' names."""
+
+    name: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class KnownUser:
+    """A user whom the hub knows."""
+
+    name: str
+    groups: tuple[str, ...]
+    roles: tuple[str, ...]
+    last_activity_at: str | None
 
 
 class Operator:
@@ -69,6 +111,66 @@ class Operator:
         """Make the hub know a user who has not signed in yet. Of one that it knows: nothing."""
         await self._ask("POST", f"/users/{quote(name, safe='')}", also_fine=409)
 
+    async def delete_user(self, name: str) -> bool:
+        """Remove a user from the hub with every token and server; return whether it knew them."""
+        return await self._ask_if_there("DELETE", f"/users/{quote(name, safe='')}")
+
+    async def tokens(self, user: str) -> Sequence[Token]:
+        """Return a user's tokens, oldest first; those of notebook servers and browsers too."""
+        answer = await self._ask("GET", f"/users/{quote(user, safe='')}/tokens")
+        found = [_token(one) for one in answer["api_tokens"]]
+        return sorted(found, key=lambda token: token.created_at)
+
+    async def revoke_token(self, user: str, token_id: str) -> None:
+        """Revoke a token. The gateway, which remembers tokens, is to be told by the store."""
+        path = f"/users/{quote(user, safe='')}/tokens/{quote(token_id, safe='')}"
+        await self._ask("DELETE", path)
+
+    async def groups(self) -> Sequence[Group]:
+        """Return all groups by name."""
+        answer = await self._ask("GET", "/groups")
+        found = [Group(one["name"], tuple(sorted(one["users"]))) for one in answer]
+        return sorted(found, key=lambda group: group.name)
+
+    async def create_group(self, name: str) -> None:
+        """Make a group. Raises RefusedError where there is one of that name."""
+        await self._ask("POST", f"/groups/{quote(name, safe='')}")
+
+    async def delete_group(self, name: str) -> None:
+        """Delete a group; its members stay."""
+        await self._ask("DELETE", f"/groups/{quote(name, safe='')}")
+
+    async def add_to_group(self, group: str, users: Sequence[str]) -> None:
+        """Add users, whom the hub knows, to a group. Those in it already: nothing."""
+        path = f"/groups/{quote(group, safe='')}/users"
+        await self._ask("POST", path, {"users": list(users)})
+
+    async def remove_from_group(self, group: str, users: Sequence[str]) -> None:
+        """Remove users from a group. Those not in it: nothing."""
+        path = f"/groups/{quote(group, safe='')}/users"
+        await self._ask("DELETE", path, {"users": list(users)})
+
+    async def users(self) -> Sequence[KnownUser]:
+        """Return all users that the hub knows, by name, with their groups and roles."""
+        answer = await self._ask("GET", "/users?limit=1000000")
+        found = [
+            KnownUser(
+                one["name"],
+                tuple(sorted(one.get("groups", []))),
+                tuple(sorted(one.get("roles", []))),
+                one.get("last_activity"),
+            )
+            for one in answer
+        ]
+        return sorted(found, key=lambda user: user.name)
+
+    async def stop_server(self, user: str, name: str = "") -> None:
+        """Have the hub stop a notebook server. Of one that is not running: nothing."""
+        path = f"/users/{quote(user, safe='')}/server"
+        if name:
+            path = f"/users/{quote(user, safe='')}/servers/{quote(name, safe='')}"
+        await self._ask("DELETE", path, also_fine=400)
+
     async def create_token(
         self, user: str, *, note: str, expires_in_seconds: int | None
     ) -> PersonalToken:
@@ -96,6 +198,13 @@ class Operator:
         """Have the hub compare the proxy's routes with what there should be, now."""
         await self._ask("POST", "/proxy")
 
+    async def _ask_if_there(self, method: str, path: str) -> bool:
+        try:
+            await self._ask(method, path)
+        except NotFoundError:
+            return False
+        return True
+
     async def _ask(
         self,
         method: str,
@@ -122,6 +231,21 @@ class Operator:
             raise RefusedError(f"the hub refused: {said}")
         log = self._deployment.log_file("hub")
         raise TeamhubError(f"the hub could not do it ({status}: {said}); see {log}")
+
+
+def _token(model: Mapping[str, Any]) -> Token:
+    return Token(
+        id=model["id"],
+        user=model.get("user", ""),
+        note=model.get("note") or "",
+        scopes=model.get("scopes", []),
+        created_at=model["created"],
+        expires_at=model.get("expires_at"),
+        last_activity_at=model.get("last_activity"),
+        server=bool(model.get("session_id"))
+        or model.get("oauth_client") != _MADE_BY_HAND
+        or (model.get("note") or "").startswith(_SERVER_NOTE),
+    )
 
 
 def _parsed(text: str) -> Any:

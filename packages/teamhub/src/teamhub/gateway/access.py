@@ -115,6 +115,10 @@ class Access:
             raise UnknownTokenError("this token is not valid for the gateway; make a new one")
         return known.caller
 
+    def forget(self) -> None:
+        """Believe nothing that is known any more: something has been revoked."""
+        self._answers.clear()
+
     async def hub_answers(self) -> bool:
         """Return whether the hub knows our own token: it and its database are there."""
         try:

@@ -31,6 +31,7 @@ log = logging.getLogger("teamhub.gateway")
 
 BASE = "/services/gateway"
 _OPEN = frozenset({f"{BASE}/", f"{BASE}/api", f"{BASE}/healthz", f"{BASE}/readyz"})
+_REVOCATIONS_SECONDS = 10.0
 _BODY_BYTES = 2 * 1024**2
 _PATH_CHARACTERS = 256
 """Of a path in the log: ours are shorter, and a stranger's fill no disk."""
@@ -126,11 +127,15 @@ def create(config: Config, store: Store, access: Access, keys: Keys) -> web.Appl
         # Before the first request: else a list of kernels would be empty that is not.
         with contextlib.suppress(StoreError):
             await kernels.look()
-        following = asyncio.create_task(kernels.run())
+        following = [
+            asyncio.create_task(kernels.run()),
+            asyncio.create_task(_forget_revoked(store, access)),
+        ]
         yield
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
+        for task in following:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         kernels.close()
         await access.close()
 
@@ -141,6 +146,19 @@ def create(config: Config, store: Store, access: Access, keys: Keys) -> web.Appl
     )
     app.cleanup_ctx.append(running)
     return app
+
+
+async def _forget_revoked(store: Store, access: Access) -> None:
+    """Have the hub asked anew about every token whenever one was revoked."""
+    known: int | None = None
+    with store.subscribe() as wakes:
+        while True:
+            with contextlib.suppress(StoreError):
+                count = await store.revocations.count()
+                if known is not None and count != known:
+                    access.forget()
+                known = count
+            await wakes.wait(_REVOCATIONS_SECONDS)
 
 
 def token_of(request: web.Request) -> str:

@@ -17,8 +17,10 @@ from traitlets import default
 from teamhub.accounts import NAME_PATTERN, check
 from teamhub.errors import StoreError
 from teamhub.hub.process import current
+from teamhub.hub.roles import assign
 from teamhub.hub.sign_in import NewPasswordNeeded, SignInHandler, TooManyFailures
 from teamhub.hub.throttle import Throttle
+from teamhub.store.accounts import Account
 
 
 class AccountAuthenticator(Authenticator):  # type: ignore[misc]
@@ -47,7 +49,8 @@ class AccountAuthenticator(Authenticator):  # type: ignore[misc]
         self, username: str, authentication: Mapping[str, Any] | None = None
     ) -> bool:
         """Return whether there is an account."""
-        return await (await current().store()).accounts.get(username) is not None
+        account = await (await current().store()).accounts.get(username)
+        return account is not None and not account.waiting
 
     async def authenticate(self, handler: Any, data: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return who it is, None for a wrong name or password.
@@ -78,7 +81,7 @@ class AccountAuthenticator(Authenticator):  # type: ignore[misc]
         self._throttle.succeeded(attempt)
         if account.one_time:
             raise NewPasswordNeeded(account)
-        return {"name": account.name, "admin": account.admin}
+        return _model(account)
 
     async def refresh_user(self, user: Any, handler: Any = None) -> bool | dict[str, Any]:
         """Return what is true of a signed-in user now; False: they have to sign in again.
@@ -90,9 +93,16 @@ class AccountAuthenticator(Authenticator):  # type: ignore[misc]
         except StoreError as error:
             self.log.warning("%s stays signed in: %s", user.name, error)
             return True
-        if account is None or account.one_time:
+        if account is None or account.one_time or account.waiting:
             return False
-        return {"name": account.name, "admin": account.admin}
+        if handler is not None:
+            assign(handler.db, user.orm_user, admin=account.admin)
+        return _model(account)
+
+
+def _model(account: Account) -> dict[str, Any]:
+    # Nobody has JupyterHub's own `admin`: see roles.
+    return {"name": account.name, "admin": False}
 
 
 def address_of(request: HTTPServerRequest) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from teamhub.deployment import Deployment
+from teamhub.hub.roles import administrator_role
 from teamhub.hub.spawner import STOP_MARGIN_SECONDS
 
 GATEWAY = "gateway"
@@ -39,8 +40,10 @@ def assemble(deployment: Deployment) -> Traitlets:
             **_addresses(deployment),
             **_database(config.hub_database_url()),
             **_conduct(),
+            "allow_named_servers": config.servers.named_per_member > 0,
+            "named_server_limit_per_user": config.servers.named_per_member,
             "services": _services(deployment),
-            "load_roles": _roles(),
+            "load_roles": _roles(deployment),
             "authenticator_class": "teamhub.hub.accounts.AccountAuthenticator",
             "spawner_class": "teamhub.hub.spawner.WorkloadSpawner",
             "cookie_secret": bytes.fromhex(deployment.secrets().cookie),
@@ -108,7 +111,6 @@ def _conduct() -> dict[str, Any]:
         "cleanup_servers": False,
         "cleanup_proxy": False,
         "shutdown_on_logout": False,
-        "allow_named_servers": False,
         "redirect_to_server": True,
         # Also how long a restarted proxy is without its routes.
         "last_activity_interval": 60,
@@ -151,7 +153,7 @@ def _services(deployment: Deployment) -> list[dict[str, Any]]:
     ]
 
 
-def _roles() -> list[dict[str, Any]]:
+def _roles(deployment: Deployment) -> list[dict[str, Any]]:
     return [
         {
             "name": "user",
@@ -169,6 +171,7 @@ def _roles() -> list[dict[str, Any]]:
             "scopes": [
                 "admin:users",
                 "admin:servers",
+                "admin:groups",
                 "list:users",
                 "tokens",
                 "read:hub",
@@ -177,4 +180,5 @@ def _roles() -> list[dict[str, Any]]:
             ],
             "services": [OPERATOR],
         },
+        administrator_role(access_servers=deployment.config.hub.administrators_access_servers),
     ]

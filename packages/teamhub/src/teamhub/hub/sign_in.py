@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from jupyterhub import orm
 from jupyterhub.handlers.login import LoginHandler
@@ -20,6 +22,7 @@ from tornado.httputil import url_concat
 from teamhub.accounts import change_password, password_rules
 from teamhub.errors import AccountError, RefusedError, StoreError
 from teamhub.hub.process import current
+from teamhub.hub.roles import assign
 from teamhub.store.accounts import Account
 
 TICKET_MINUTES = 10
@@ -59,6 +62,14 @@ class SignInHandler(LoginHandler):  # type: ignore[misc]
             await super().post()
         except NewPasswordNeeded as needed:
             await self._ask_new_password(needed.account)
+
+    async def login_user(self, data: Mapping[str, Any] | None = None) -> Any:
+        """Sign somebody in with the role that their account has now."""
+        user = await super().login_user(data)
+        if user is not None:
+            account = await (await current().store()).accounts.get(user.name)
+            assign(self.db, user.orm_user, admin=account is not None and account.admin)
+        return user
 
     async def _ask_new_password(self, account: Account, fault: str = "") -> None:
         if fault:

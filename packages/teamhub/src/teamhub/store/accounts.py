@@ -6,17 +6,27 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from teamhub.errors import AccountError, NotFoundError
+from teamhub.errors import AccountError, NotFoundError, RefusedError
 from teamhub.store.database import Database, now
 from teamhub.store.schema import accounts as table
+from teamhub.store.schema import meta
+
+_LAST_NUMBER = "last_account_number"
 
 
 @dataclass(frozen=True)
 class Account:
-    """One account. `one_time`: its password was given out and must be changed at sign-in."""
+    """One account.
+
+    Attributes:
+        one_time: its password was given out and must be changed at sign-in.
+        waiting: its owner signed up, and no administrator has approved it yet.
+        note: what its owner said of themselves at sign-up.
+    """
 
     name: str
     password_hash: str
@@ -24,6 +34,8 @@ class Account:
     admin: bool
     number: int
     created_at: datetime
+    waiting: bool = False
+    note: str = ""
 
 
 class Accounts:
@@ -32,13 +44,40 @@ class Accounts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, name: str, password_hash: str, *, one_time: bool, admin: bool) -> Account:
-        """Add an account and return it. Raises AccountError where the name is taken."""
+    async def add(
+        self,
+        name: str,
+        password_hash: str,
+        *,
+        one_time: bool,
+        admin: bool,
+        waiting: bool = False,
+        note: str = "",
+        waiting_limit: int | None = None,
+    ) -> Account:
+        """Add an account and return it.
+
+        Args:
+            waiting_limit: how many may wait for approval, this one included.
+
+        Raises:
+            AccountError: the name is taken.
+            RefusedError: as many wait as may; nothing was added.
+        """
         moment = now()
         try:
             async with self._database.writing() as connection:
-                last = await connection.scalar(select(func.max(table.c.number)))
-                account = Account(name, password_hash, one_time, admin, (last or 0) + 1, moment)
+                if waiting_limit is not None:
+                    query = select(func.count()).select_from(table).where(table.c.waiting)
+                    if (await connection.scalar(query) or 0) >= waiting_limit:
+                        raise RefusedError(
+                            f"{waiting_limit} accounts wait for approval already; try again when "
+                            "an administrator has seen to them"
+                        )
+                number = await self._next_number(connection)
+                account = Account(
+                    name, password_hash, one_time, admin, number, moment, waiting, note
+                )
                 await connection.execute(insert(table).values(**asdict(account), changed_at=moment))
         except IntegrityError:
             raise AccountError(f"there is a user called {name!r} already") from None
@@ -53,7 +92,7 @@ class Accounts:
         return None if found is None else _account(found)
 
     async def all(self) -> Sequence[Account]:
-        """Return all accounts by name."""
+        """Return all accounts by name, those that wait for approval among them."""
         async with self._database.reading() as connection:
             rows = (await connection.execute(select(table).order_by(table.c.name))).all()
         return [_account(row) for row in rows]
@@ -80,6 +119,78 @@ class Accounts:
             )
         if result.rowcount == 0:
             raise NotFoundError(f"there is no user called {name!r}")
+
+    async def approve(self, name: str) -> None:
+        """Let somebody in who waits. Raises NotFoundError where nobody of that name waits."""
+        async with self._database.writing() as connection:
+            result = await connection.execute(
+                update(table)
+                .where(table.c.name == name, table.c.waiting)
+                .values(waiting=False, changed_at=now())
+            )
+        if result.rowcount == 0:
+            raise NotFoundError(f"nobody called {name!r} waits for approval")
+
+    async def set_admin(self, name: str, admin: bool) -> None:
+        """Make a member an administrator, or an administrator a member. A second time: nothing.
+
+        Raises:
+            NotFoundError: there is no such account, or it still waits for approval.
+            RefusedError: it is the last administrator.
+        """
+        async with self._database.writing() as connection:
+            if not admin:
+                await self._refuse_the_last(connection, name)
+            result = await connection.execute(
+                update(table)
+                .where(table.c.name == name, ~table.c.waiting)
+                .values(admin=admin, changed_at=now())
+            )
+        if result.rowcount == 0:
+            raise NotFoundError(f"there is no user called {name!r}")
+
+    async def remove(self, name: str, *, only_waiting: bool = False) -> None:
+        """Remove an account; its number is never given to another.
+
+        Args:
+            only_waiting: one that has been approved meanwhile is left.
+
+        Raises:
+            NotFoundError: there is no such account.
+            RefusedError: it is the last administrator.
+        """
+        condition: ColumnElement[bool] = table.c.name == name
+        if only_waiting:
+            condition &= table.c.waiting
+        async with self._database.writing() as connection:
+            await self._refuse_the_last(connection, name)
+            await self._note_number(connection)
+            result = await connection.execute(delete(table).where(condition))
+        if result.rowcount == 0:
+            what = "waits for approval" if only_waiting else "has an account"
+            raise NotFoundError(f"nobody called {name!r} {what}")
+
+    async def _next_number(self, connection: AsyncConnection) -> int:
+        used = await connection.scalar(select(func.max(table.c.number)))
+        removed = await connection.scalar(select(meta.c.value).where(meta.c.key == _LAST_NUMBER))
+        return max(used or 0, int(removed or 0)) + 1
+
+    async def _note_number(self, connection: AsyncConnection) -> None:
+        """Keep the highest number before an account goes: a uid is made from it."""
+        last = str(await self._next_number(connection) - 1)
+        changed = await connection.execute(
+            update(meta).where(meta.c.key == _LAST_NUMBER).values(value=last)
+        )
+        if changed.rowcount == 0:
+            await connection.execute(insert(meta).values(key=_LAST_NUMBER, value=last))
+
+    async def _refuse_the_last(self, connection: AsyncConnection, name: str) -> None:
+        query = select(table.c.name).where(table.c.admin, ~table.c.waiting)
+        if (await connection.scalars(query)).all() == [name]:
+            raise RefusedError(
+                f"{name} is the only administrator; make somebody else one first "
+                "(`teamhub users role NAME administrator`)"
+            )
 
 
 def _account(row: object) -> Account:

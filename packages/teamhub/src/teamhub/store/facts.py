@@ -57,6 +57,13 @@ class Facts:
             self._known[key] = found
         return self._known[key]
 
+    async def forget(self, owner: str) -> None:
+        """Forget what an owner's kernels have said. Of one without: nothing."""
+        async with self._database.writing(notify=False) as connection:
+            await connection.execute(delete(table).where(table.c.owner == owner))
+        for key in [key for key in self._known if key[0] == owner]:
+            del self._known[key]
+
 
 def _is(owner: str, environment: str) -> Any:
     return table.c.owner == owner, table.c.environment == environment

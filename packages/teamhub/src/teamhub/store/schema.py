@@ -20,10 +20,11 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
     text,
 )
 
-VERSION = "0002"
+VERSION = "0003"
 """The migration that builds these tables. Kept here so that a command which only looks at the
 database need not load Alembic; a test holds it against the migrations."""
 
@@ -75,6 +76,9 @@ accounts = Table(
     Column("admin", Boolean, nullable=False),
     # A small number of its own for every account, never used twice: the base of its uid.
     Column("number", Integer, nullable=False, unique=True),
+    # Signed up, and not yet let in by an administrator.
+    Column("waiting", Boolean, nullable=False, server_default=false()),
+    Column("note", Text, nullable=False, server_default=""),
     Column("created_at", UtcDateTime, nullable=False),
     Column("changed_at", UtcDateTime, nullable=False),
 )

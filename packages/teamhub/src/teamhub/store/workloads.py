@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from teamhub.errors import DeposedError, NotFoundError, RefusedError
@@ -156,10 +156,12 @@ class Workloads:
                 .values(desired=Desired.STOPPED.value, reason=reason.value, changed_at=now())
             )
 
-    async def want_all_stopped(self) -> int:
-        """Want everything to stop; return how much has not ended yet."""
+    async def want_all_stopped(self, owner: str | None = None) -> int:
+        """Want everything, or all of an owner's, to stop; return how much has not ended yet."""
         async with self._database.writing() as connection:
-            living = table.c.status.not_in(ENDED)
+            living: ColumnElement[bool] = table.c.status.not_in(ENDED)
+            if owner is not None:
+                living &= table.c.owner == owner
             await connection.execute(
                 update(table)
                 .where(living, table.c.desired == Desired.RUNNING.value)
