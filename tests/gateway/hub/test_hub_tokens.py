@@ -59,9 +59,9 @@ async def test_operator_may_what_running_a_deployment_takes(
     hub: RunningHub, http_session: aiohttp.ClientSession
 ) -> None:
     operator = hub.deployment.secrets().operator_token
-    for path in ("users", "info", "proxy"):
+    for path in ("users", "info", "proxy", "groups"):
         assert (await ask(http_session, hub, "GET", path, operator))[0] == 200, path
-    assert (await ask(http_session, hub, "GET", "groups", operator))[0] == 403
+    assert (await ask(http_session, hub, "GET", "services", operator))[0] == 403
 
 
 async def test_gateway_is_known_and_may_nothing_else(
@@ -92,7 +92,7 @@ async def test_password_of_one_use_makes_no_token(
             assert answer.status == 403
 
 
-async def test_admin_flag_follows_the_account(
+async def test_administrators_have_their_role_and_nobody_has_the_hubs_own(
     hub: RunningHub, http_session: aiohttp.ClientSession, store: Store, browser: Browser
 ) -> None:
     password = await accounts.add_user(store, "root-of-all", admin=True)
@@ -100,7 +100,8 @@ async def test_admin_flag_follows_the_account(
     await browser.submit(new_password=PASSWORD, new_password_again=PASSWORD)
     operator = hub.deployment.secrets().operator_token
     _, model = await ask(http_session, hub, "GET", "users/root-of-all", operator)
-    assert model["admin"] is True
+    assert model["admin"] is False
+    assert sorted(model["roles"]) == ["administrator", "user"]
 
 
 async def test_server_token_is_good_for_the_gateway_also_after_the_hub_was_killed(
