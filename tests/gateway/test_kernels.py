@@ -45,7 +45,7 @@ async def test_a_foreign_kernel_is_a_404_everywhere(team: TeamServer, member: Me
         ):
             async with http.request(method, f"api/kernels/{kernel_id}{path}") as response:
                 assert response.status == 404, path
-                assert set(await response.json()) == {"message", "reason", "code"}
+                assert {"message", "reason", "code"} < set(await response.json())
         async with http.get("api/kernels") as response:
             assert await response.json() == []
     assert (await member.kernel(kernel_id))[0] == 200

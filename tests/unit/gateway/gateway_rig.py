@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from teamhub.config import Config
 from teamhub.gateway import wire
 from teamhub.gateway.access import Caller, HubAwayError, UnknownTokenError
-from teamhub.gateway.app import BASE, create
+from teamhub.gateway.app import BASE, LINE_BYTES, create
 from teamhub.gateway.link import Keys
 from teamhub.model import Kind, Status, Workload
 from teamhub.store import Store
@@ -143,7 +143,7 @@ class GatewayRig:
         config = Config.model_validate({"data_dir": self.folder, **settings})
         app = create(config, self.store, self.access, keys)  # type: ignore[arg-type]
         client = TestClient(TestServer(app))
-        await client.start_server()
+        await client.server.start_server(max_line_size=LINE_BYTES, max_field_size=LINE_BYTES)
         self._clients.append(client)
         return client
 

@@ -28,7 +28,8 @@ def is_problem(answer: tuple[int, Any], status: int) -> str:
     """An error as Jupyter's clients expect it; return its message."""
     assert answer[0] == status, answer
     body = answer[1]
-    assert set(body) == {"message", "reason", "code"}
+    assert set(body) == {"message", "reason", "code", "request_id"}
+    assert len(body["request_id"]) == 16
     assert body["code"] == status
     assert body["reason"]
     assert body["message"]

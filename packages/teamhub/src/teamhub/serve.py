@@ -58,7 +58,13 @@ async def serve(deployment: Deployment) -> None:
     app = gateway.create(
         config, store, access, Keys(secrets.gateway_public_key, secrets.gateway_secret_key)
     )
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+        max_line_size=gateway.LINE_BYTES,
+        max_field_size=gateway.LINE_BYTES,
+    )
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", deployment.ports().gateway).start()
     dispatching = asyncio.create_task(dispatcher.run())

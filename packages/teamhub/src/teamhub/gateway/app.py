@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
-from time import monotonic
+from typing import Any
 
 from aiohttp import web
 
 from teamhub.config import Config
 from teamhub.errors import (
-    NotFoundError,
-    RefusedError,
     StoreError,
-    TeamhubError,
 )
-from teamhub.gateway.access import Access, HubAwayError, UnknownTokenError
+from teamhub.gateway import middlewares, schemas
+from teamhub.gateway.access import Access
+from teamhub.gateway.bodies import BODY_BYTES
 from teamhub.gateway.kernels import Kernels
 from teamhub.gateway.kernelspecs import Kernelspecs
 from teamhub.gateway.link import Keys
-from teamhub.gateway.routes import CALLER, TOKEN, BadRequestError, Routes
+from teamhub.gateway.openapi import Operation, Yaml, describe
+from teamhub.gateway.routes import Routes
 from teamhub.gateway.sessions import NotebookSessions
 from teamhub.store import Store
 from teamhub.store.database import now
@@ -30,20 +31,11 @@ from teamhub.store.database import now
 log = logging.getLogger("teamhub.gateway")
 
 BASE = "/services/gateway"
-_OPEN = frozenset({f"{BASE}/", f"{BASE}/api", f"{BASE}/healthz", f"{BASE}/readyz"})
+_SPEC = "/api/spec.json"
 _REVOCATIONS_SECONDS = 10.0
-_BODY_BYTES = 2 * 1024**2
-_PATH_CHARACTERS = 256
-"""Of a path in the log: ours are shorter, and a stranger's fill no disk."""
-
-_STATUS: tuple[tuple[type[TeamhubError], HTTPStatus], ...] = (
-    (BadRequestError, HTTPStatus.BAD_REQUEST),
-    (UnknownTokenError, HTTPStatus.FORBIDDEN),
-    (NotFoundError, HTTPStatus.NOT_FOUND),
-    (RefusedError, HTTPStatus.CONFLICT),
-    (HubAwayError, HTTPStatus.SERVICE_UNAVAILABLE),
-    (StoreError, HTTPStatus.SERVICE_UNAVAILABLE),
-)
+LINE_BYTES = 64 * 1024
+"""Of HTTP's, for whoever runs the application: more than it takes, and than the proxy lets through,
+so that it is the application that says what is too long, in words."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -62,65 +54,26 @@ def create(config: Config, store: Store, access: Access, keys: Keys) -> web.Appl
         config, access, kernels, Kernelspecs(config, BASE), NotebookSessions(store, kernels)
     )
 
-    @web.middleware
-    async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except TeamhubError as error:
-            status = next((s for kind, s in _STATUS if isinstance(error, kind)), None)
-            status = status or HTTPStatus.INTERNAL_SERVER_ERROR
-            return problem(status, str(error))
-        except web.HTTPException as error:
-            if error.status < 400:
-                raise
-            return problem(HTTPStatus(error.status), error.text or error.reason)
-        except (ConnectionError, asyncio.CancelledError):
-            raise
-        except Exception:
-            log.exception("%s %s failed", request.method, request.path)
-            return problem(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "a fault in the gateway; its log has the details"
-            )
-
-    @web.middleware
-    async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
-        # The path alone, as it came: a query may hold a token, and %0A would begin a line.
-        began = monotonic()
-        status = 499  # the client went away
-        try:
-            response = await handler(request)
-            status = response.status
-            return response
-        finally:
-            caller = request.get(CALLER)
-            log.info(
-                "%s %s %d %s %.0f ms",
-                request.method,
-                request.rel_url.raw_path[:_PATH_CHARACTERS],
-                status,
-                caller.name if caller else "-",
-                1000 * (monotonic() - began),
-            )
-
-    @web.middleware
-    async def callers(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in _OPEN:
-            token = token_of(request)
-            request[TOKEN] = token
-            request[CALLER] = await access.caller(token)
-        return await handler(request)
-
     async def healthz(_request: web.Request) -> web.Response:
-        return web.json_response({"ok": True})
+        """Whether the process answers at all."""
+        health: schemas.Health = {"ok": True}
+        return web.json_response(health)
 
     async def readyz(_request: web.Request) -> web.Response:
+        """Whether kernels can be started and used: each thing that is needed for it."""
         checks = {
             "database": await _database_answers(store),
             "hub": await access.hub_answers(),
             "dispatcher": await _dispatcher_beats(store, config.dispatcher.lease_seconds),
         }
         ready = all(checks.values())
-        return web.json_response({"ready": ready, "checks": checks}, status=200 if ready else 503)
+        readiness: schemas.Readiness = {"ready": ready, "checks": checks}
+        return web.json_response(readiness, status=200 if ready else 503)
+
+    async def description(request: web.Request) -> web.Response:
+        """This description, OpenAPI 3.1. JSON is YAML, too: both addresses have the same text."""
+        kind = "application/yaml" if request.path.endswith(".yaml") else "application/json"
+        return web.Response(text=described, content_type=kind)
 
     async def running(_app: web.Application) -> AsyncIterator[None]:
         await access.open()
@@ -139,11 +92,27 @@ def create(config: Config, store: Store, access: Access, keys: Keys) -> web.Appl
         kernels.close()
         await access.close()
 
-    app = web.Application(middlewares=[logged, errors, callers], client_max_size=_BODY_BYTES)
-    app.add_routes([web.get(f"{BASE}/healthz", healthz), web.get(f"{BASE}/readyz", readyz)])
-    app.add_routes(
-        [web.RouteDef(r.method, BASE + r.path, r.handler, r.kwargs) for r in routes.table()]
+    ok, away = HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE
+    operations = [
+        *routes.table(),
+        _open("/healthz", healthz, {ok: schemas.Health}),
+        _open("/readyz", readyz, {ok: schemas.Readiness, away: schemas.Readiness}),
+        _open(_SPEC, description, {ok: dict[str, Any]}),
+        _open("/api/spec.yaml", description, {ok: Yaml}, name="description_as_yaml"),
+    ]
+    described = json.dumps(describe(operations, BASE), ensure_ascii=False)
+    open_to_all = {BASE + each.path for each in operations if not each.needs_token}
+    app = web.Application(
+        middlewares=[
+            middlewares.logged,
+            middlewares.errors(f"{BASE}{_SPEC}"),
+            middlewares.short,
+            middlewares.callers(access, open_to_all),
+        ],
+        client_max_size=BODY_BYTES,
     )
+    app.add_routes([operation.route(BASE) for operation in operations])
+    app.on_response_prepare.append(middlewares.name)
     app.cleanup_ctx.append(running)
     return app
 
@@ -161,19 +130,8 @@ async def _forget_revoked(store: Store, access: Access) -> None:
             await wakes.wait(_REVOCATIONS_SECONDS)
 
 
-def token_of(request: web.Request) -> str:
-    """Return the token that a request carries, empty where it has none."""
-    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() in {"token", "bearer"} and value.strip():
-        return value.strip()
-    return request.query.get("token", "")
-
-
-def problem(status: HTTPStatus, message: str) -> web.Response:
-    """Return an error as Jupyter clients expect it."""
-    return web.json_response(
-        {"message": message, "reason": status.phrase, "code": int(status)}, status=int(status)
-    )
+def _open(path: str, handler: Handler, answers: Mapping[int, Any], name: str = "") -> Operation:
+    return Operation("GET", path, handler, "server", answers, needs_token=False, name=name)
 
 
 async def _database_answers(store: Store) -> bool:

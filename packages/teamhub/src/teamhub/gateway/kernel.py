@@ -13,9 +13,10 @@ from typing import Any, Protocol
 import zmq
 from teamhub_shim.protocol import State
 
+from teamhub import request_id
 from teamhub.config import Config
 from teamhub.errors import NotFoundError, RefusedError, StoreError
-from teamhub.gateway import answers, wire
+from teamhub.gateway import answers, schemas, wire
 from teamhub.gateway.link import Keys, Link
 from teamhub.model import Status, Workload
 from teamhub.store import Store
@@ -83,13 +84,13 @@ class Kernel:
         return self.workload.execution_state if running else "starting"
 
     @property
-    def model(self) -> dict[str, Any]:
+    def model(self) -> schemas.Kernel:
         """The kernel as `/api/kernels` shows it."""
         workload = self.workload
         last = workload.last_activity_at or workload.created_at
         if self.state is not None:
             last = datetime.fromtimestamp(self.state.last_activity, UTC)
-        model = {
+        model: schemas.Kernel = {
             "id": workload.id,
             "name": workload.name,
             "last_activity": last.isoformat(timespec="microseconds").replace("+00:00", "Z"),
@@ -442,7 +443,8 @@ class Kernel:
             except (StoreError, NotFoundError) as error:
                 log.warning("kernel %s: %s", self.workload.id, error)
 
-        task = asyncio.create_task(safely())
+        # The work outlives the request that began it, and with it the callbacks that it sets up.
+        task = asyncio.create_task(safely(), context=request_id.outside())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

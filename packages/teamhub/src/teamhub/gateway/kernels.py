@@ -12,6 +12,7 @@ import zmq
 
 from teamhub.config import Config
 from teamhub.errors import NotFoundError, StoreError
+from teamhub.gateway import wire
 from teamhub.gateway.kernel import Kernel
 from teamhub.gateway.kernelspecs import Kernelspec
 from teamhub.gateway.link import Keys
@@ -111,7 +112,7 @@ class Kernels:
             NotFoundError: there is none, it is another's, or it was asked to stop.
         """
         kernel = self._kernels.get(kernel_id)
-        if kernel is None:
+        if kernel is None and wire.is_text(kernel_id):
             workload = await self._store.workloads.get(kernel_id)
             if workload is not None and workload.kind is Kind.KERNEL:
                 kernel = self._take_in(workload)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from teamhub.config import Config, kernelspec_names
+from teamhub.gateway import schemas
 
 _RESOURCES = ("kernel.js", "kernel.css")
 
@@ -46,14 +46,14 @@ class Kernelspecs:
         wanted = self._config.kernels.default
         return wanted if wanted in self._specs else next(iter(self._specs))
 
-    def models(self) -> dict[str, Any]:
+    def models(self) -> schemas.Kernelspecs:
         """Return what `/api/kernelspecs` answers."""
         return {
             "default": self.default,
             "kernelspecs": {name: self.model(spec) for name, spec in self._specs.items()},
         }
 
-    def model(self, spec: Kernelspec) -> dict[str, Any]:
+    def model(self, spec: Kernelspec) -> schemas.Kernelspec:
         """Return one kernelspec as Jupyter clients know it."""
         environment = self._config.environment(spec.environment)
         size = self._config.size(spec.size)

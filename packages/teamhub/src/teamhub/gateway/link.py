@@ -14,6 +14,7 @@ import zmq
 from teamhub_shim import protocol
 from teamhub_shim.protocol import State
 
+from teamhub import request_id
 from teamhub.errors import RefusedError
 
 log = logging.getLogger("teamhub.gateway.link")
@@ -109,7 +110,7 @@ class Link:
         self._send([protocol.SEND, channel.encode(), msg_id.encode(), *parts])
 
     async def call(self, method: str, timeout_seconds: float = 30, **arguments: Any) -> Any:
-        """Ask the shim for something and return its result.
+        """Ask the shim for something and return its result; it is told for which request.
 
         Raises:
             RefusedError: the shim says why not.
@@ -118,6 +119,8 @@ class Link:
         call_id = b"%d" % next(self._numbers)
         future = self._loop.create_future()
         self._calls[call_id] = future
+        if asking := request_id.current():
+            arguments["request_id"] = asking
         try:
             self._send([protocol.CALL, call_id, method.encode(), json.dumps(arguments).encode()])
             async with asyncio.timeout(timeout_seconds):

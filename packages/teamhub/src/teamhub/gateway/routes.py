@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import posixpath
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from http import HTTPStatus
 
 from aiohttp import web
 
 import teamhub
 from teamhub.config import Config
-from teamhub.errors import NotFoundError, RefusedError, TeamhubError
-from teamhub.gateway import wire
+from teamhub.errors import NotFoundError, RefusedError
+from teamhub.gateway import bodies, schemas, wire
 from teamhub.gateway.access import Access, Caller
+from teamhub.gateway.bodies import (
+    BadRequestError,
+    KernelOfSession,
+    KernelWanted,
+    SessionChange,
+    SessionWanted,
+)
 from teamhub.gateway.channels import Channels
 from teamhub.gateway.kernel import Kernel
 from teamhub.gateway.kernels import Kernels
 from teamhub.gateway.kernelspecs import Kernelspec, Kernelspecs
+from teamhub.gateway.openapi import QUERY_SESSION, RESOURCE_TYPES, Files, Operation
 from teamhub.gateway.sessions import NotebookSessions
 
 CALLER = web.RequestKey("caller", Caller)
 TOKEN = web.RequestKey("token", str)
 
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _ENV_OURS = ("TEAMHUB_", "JUPYTERHUB_", "KERNEL_", "LD_", "JPY_API_TOKEN")
-_PATH_CHARACTERS = 4096
-_TYPE_CHARACTERS = 32
-
-
-class BadRequestError(TeamhubError):
-    """What the client sent cannot be understood; the message says what was expected."""
 
 
 class Routes:
@@ -60,60 +60,164 @@ class Routes:
         self._specs = specs
         self._sessions = sessions
 
-    def table(self) -> list[web.RouteDef]:
-        """Return all routes, relative to the gateway's base path."""
-        kernel = "/api/kernels/{kernel_id}"
-        session = "/api/sessions/{session_id}"
+    def table(self) -> list[Operation]:
+        """Return all that is answered here, relative to the gateway's base path."""
+        kernel, session = "/api/kernels/{kernel_id}", "/api/sessions/{session_id}"
+        none, taken = HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+        bad = HTTPStatus.BAD_REQUEST
+        of_kernel = dict.fromkeys(
+            ("get_kernel", "interrupt_kernel", "restart_kernel", "channels", "delete_kernel"),
+            "kernel_id",
+        )
+        of_session = dict.fromkeys(
+            ("get_session", "change_session", "delete_session"), "session_id"
+        )
         return [
-            web.get("/", self.version),
-            web.get("/api", self.version),
-            web.get("/api/me", self.me),
-            web.get("/api/status", self.status),
-            web.get("/api/kernelspecs", self.kernelspecs),
-            web.get("/api/kernelspecs/{name}", self.kernelspec),
-            web.get("/kernelspecs/{name}/{file}", self.resource),
-            web.get("/api/kernels", self.list_kernels),
-            web.post("/api/kernels", self.create_kernel),
-            web.get(kernel, self.get_kernel),
-            web.delete(kernel, self.delete_kernel),
-            web.post(kernel + "/interrupt", self.interrupt_kernel),
-            web.post(kernel + "/restart", self.restart_kernel),
-            web.get(kernel + "/channels", self.channels),
-            web.get("/api/sessions", self.list_sessions),
-            web.post("/api/sessions", self.create_session),
-            web.get(session, self.get_session),
-            web.patch(session, self.change_session),
-            web.delete(session, self.delete_session),
-            web.get("/api/contents", self.contents),
-            web.get("/api/contents/", self.contents),
+            Operation(
+                "GET", "/", self.version, "server", {200: schemas.Version}, needs_token=False
+            ),
+            Operation(
+                "GET",
+                "/api",
+                self.version,
+                "server",
+                {200: schemas.Version},
+                needs_token=False,
+                name="api_version",
+            ),
+            Operation("GET", "/api/me", self.me, "server", {200: schemas.Me}),
+            Operation("GET", "/api/status", self.status, "server", {200: schemas.Summary}),
+            Operation(
+                "GET",
+                "/api/kernelspecs",
+                self.kernelspecs,
+                "kernelspecs",
+                {200: schemas.Kernelspecs},
+            ),
+            Operation(
+                "GET",
+                "/api/kernelspecs/{name}",
+                self.kernelspec,
+                "kernelspecs",
+                {200: schemas.Kernelspec},
+                (none,),
+            ),
+            Operation(
+                "GET",
+                "/kernelspecs/{name}/{file}",
+                self.resource,
+                "kernelspecs",
+                {200: Files},
+                (none,),
+            ),
+            Operation(
+                "GET", "/api/kernels", self.list_kernels, "kernels", {200: list[schemas.Kernel]}
+            ),
+            Operation(
+                "POST",
+                "/api/kernels",
+                self.create_kernel,
+                "kernels",
+                {201: schemas.Kernel},
+                (none, taken),
+                body=KernelWanted,
+                leads_to=of_kernel,
+                has_location=True,
+            ),
+            Operation("GET", kernel, self.get_kernel, "kernels", {200: schemas.Kernel}, (none,)),
+            Operation("DELETE", kernel, self.delete_kernel, "kernels", {204: None}, (none,)),
+            Operation(
+                "POST",
+                kernel + "/interrupt",
+                self.interrupt_kernel,
+                "kernels",
+                {204: None},
+                (none, taken),
+            ),
+            Operation(
+                "POST",
+                kernel + "/restart",
+                self.restart_kernel,
+                "kernels",
+                {200: schemas.Kernel},
+                (none, taken),
+            ),
+            Operation(
+                "GET",
+                kernel + "/channels",
+                self.channels,
+                "kernels",
+                {101: None},
+                (bad, none),
+                query=(QUERY_SESSION,),
+            ),
+            Operation(
+                "GET", "/api/sessions", self.list_sessions, "sessions", {200: list[schemas.Session]}
+            ),
+            Operation(
+                "POST",
+                "/api/sessions",
+                self.create_session,
+                "sessions",
+                {201: schemas.Session},
+                (none, taken),
+                body=SessionWanted,
+                leads_to=of_session,
+            ),
+            Operation(
+                "GET", session, self.get_session, "sessions", {200: schemas.Session}, (none,)
+            ),
+            Operation(
+                "PATCH",
+                session,
+                self.change_session,
+                "sessions",
+                {200: schemas.Session},
+                (none, taken),
+                body=SessionChange,
+            ),
+            Operation("DELETE", session, self.delete_session, "sessions", {204: None}, (none,)),
+            Operation("GET", "/api/contents", self.contents, "server", {200: schemas.Folder}),
+            Operation(
+                "GET",
+                "/api/contents/",
+                self.contents,
+                "server",
+                {200: schemas.Folder},
+                name="contents_of_root",
+            ),
         ]
 
     # What there is
 
     async def version(self, _request: web.Request) -> web.Response:
         """The version; needs no token, as with Jupyter Server."""
-        return web.json_response({"version": teamhub.__version__})
+        version: schemas.Version = {"version": teamhub.__version__}
+        return web.json_response(version)
 
     async def me(self, request: web.Request) -> web.Response:
         """Who the token belongs to."""
         name = request[CALLER].name
-        identity = {"username": name, "name": name, "display_name": name, "initials": name[:2]}
-        return web.json_response({"identity": identity, "permissions": {}})
+        identity: schemas.Identity = {
+            "username": name,
+            "name": name,
+            "display_name": name,
+            "initials": name[:2],
+        }
+        me: schemas.Me = {"identity": identity, "permissions": {}}
+        return web.json_response(me)
 
     async def status(self, request: web.Request) -> web.Response:
         """A summary of the caller's kernels, as Jupyter Server has it."""
         kernels = self._kernels.of(request[CALLER].name)
         models = [kernel.model for kernel in kernels]
-        return web.json_response(
-            {
-                "connections": sum(model["connections"] for model in models),
-                "kernels": len(models),
-                "last_activity": max(
-                    (model["last_activity"] for model in models), default=_moment()
-                ),
-                "started": _moment(),
-            }
-        )
+        summary: schemas.Summary = {
+            "connections": sum(model["connections"] for model in models),
+            "kernels": len(models),
+            "last_activity": max((model["last_activity"] for model in models), default=_moment()),
+            "started": _moment(),
+        }
+        return web.json_response(summary)
 
     async def kernelspecs(self, _request: web.Request) -> web.Response:
         """What can be started."""
@@ -128,26 +232,30 @@ class Routes:
         path = self._specs.resource(request.match_info["name"], request.match_info["file"])
         if path is None:
             raise NotFoundError("there is no such file of a kernelspec")
-        return web.FileResponse(path, headers={"Cache-Control": "private, max-age=3600"})
+        # Not a FileResponse, which also answers a Range with 206 or 416: these files are small.
+        return web.Response(
+            body=await asyncio.to_thread(path.read_bytes),
+            content_type=RESOURCE_TYPES.get(path.suffix, "application/octet-stream"),
+            headers={"Cache-Control": "private, max-age=3600"},
+        )
 
     async def contents(self, _request: web.Request) -> web.Response:
         """No files here: an empty folder, for clients that insist on looking."""
-        return web.json_response(
-            {
-                "name": "",
-                "path": "",
-                "type": "directory",
-                "format": "json",
-                "mimetype": None,
-                "size": None,
-                "writable": False,
-                "hash": None,
-                "hash_algorithm": None,
-                "created": _moment(),
-                "last_modified": _moment(),
-                "content": [],
-            }
-        )
+        folder: schemas.Folder = {
+            "name": "",
+            "path": "",
+            "type": "directory",
+            "format": "json",
+            "mimetype": None,
+            "size": None,
+            "writable": False,
+            "hash": None,
+            "hash_algorithm": None,
+            "created": _moment(),
+            "last_modified": _moment(),
+            "content": [],
+        }
+        return web.json_response(folder)
 
     # Kernels
 
@@ -158,13 +266,13 @@ class Routes:
 
     async def create_kernel(self, request: web.Request) -> web.Response:
         """Start a kernel; answered at once, while it is still starting."""
-        body = await _body(request)
+        body = await bodies.read(request, KernelWanted)
         owner = request[CALLER].name
         kernel = await self._kernels.create(
             owner,
-            self._spec(_text(body, "name")),
-            working_dir=self._working_dir(owner, _text(body, "path")),
-            env=self._env(body),
+            self._spec(body.name),
+            working_dir=self._working_dir(owner, body.path),
+            env=self._env(body.env),
         )
         location = f"{request.path.rstrip('/')}/{kernel.workload.id}"
         return web.json_response(kernel.model, status=201, headers={"Location": location})
@@ -199,6 +307,11 @@ class Routes:
     async def channels(self, request: web.Request) -> web.StreamResponse:
         """A kernel's websocket."""
         kernel = await self._kernel(request)
+        session = request.query.get("session_id", "")
+        if len(session) > wire.SESSION_CHARACTERS or not wire.is_text(session):
+            raise BadRequestError(
+                f"session_id: should be text of at most {wire.SESSION_CHARACTERS} characters"
+            )
         websocket = web.WebSocketResponse(
             protocols=(wire.V1,),
             heartbeat=self._config.gateway.ping_seconds,
@@ -207,11 +320,13 @@ class Routes:
             autoping=False,
         )
         if not websocket.can_prepare(request).ok:
-            raise BadRequestError("this address takes a websocket")
+            raise BadRequestError(
+                "this address takes a websocket; the kernel itself is at the one without /channels"
+            )
         await websocket.prepare(request)
         channels = Channels(
             websocket,
-            request.query.get("session_id", "")[:255],
+            session,
             v1=websocket.ws_protocol == wire.V1,
             abort=lambda: _abort(request),
         )
@@ -228,22 +343,19 @@ class Routes:
 
     async def create_session(self, request: web.Request) -> web.Response:
         """Bind a notebook to a kernel; a path that has a living one gets that one."""
-        body = await _body(request)
+        body = await bodies.read(request, SessionWanted)
         owner = request[CALLER].name
-        path = _path(body)
-        if not path:
+        path = body.where
+        if path is None:
             raise BadRequestError("path: should be the notebook's path")
-        wanted = _table(body, "kernel")
-        kernel_id = _text(wanted, "id")
-        kernel: Kernel | None = None
-        if kernel_id is not None:
-            kernel = await self._kernels.get(owner, kernel_id)
+        wanted = body.kernel or KernelOfSession()
+        kernel = await self._kernels.get(owner, wanted.id) if wanted.id else None
         model = await self._sessions.open(
             owner,
             path,
-            name=_name(body) or "",
-            type_=_type(body) or "notebook",
-            spec=self._spec(_text(wanted, "name")) if kernel is None else None,
+            name=body.name or "",
+            type_=body.type or "notebook",
+            spec=self._spec(wanted.name) if kernel is None else None,
             kernel=kernel,
             working_dir=self._working_dir(owner, posixpath.dirname(path)),
         )
@@ -257,19 +369,18 @@ class Routes:
 
     async def change_session(self, request: web.Request) -> web.Response:
         """Rename a session, or give it another kernel."""
-        body = await _body(request)
+        body = await bodies.read(request, SessionChange)
         owner = request[CALLER].name
-        wanted = _table(body, "kernel")
-        kernel_id, kernel_name = _text(wanted, "id"), _text(wanted, "name")
-        kernel = await self._kernels.get(owner, kernel_id) if kernel_id else None
+        wanted = body.kernel or KernelOfSession()
+        kernel = await self._kernels.get(owner, wanted.id) if wanted.id else None
         model = await self._sessions.change(
             owner,
             request.match_info["session_id"],
-            path=_path(body),
-            name=_name(body),
-            type_=_type(body),
+            path=body.where,
+            name=body.name or None,
+            type_=body.type or None,
             kernel=kernel,
-            spec=self._spec(kernel_name) if kernel_name and kernel is None else None,
+            spec=self._spec(wanted.name) if wanted.name and kernel is None else None,
         )
         return web.json_response(model)
 
@@ -293,19 +404,12 @@ class Routes:
     def _working_dir(self, owner: str, path: str | None) -> str:
         """A directory within the home, whatever was asked for."""
         inside = posixpath.normpath("/" + (path or "")).lstrip("/")
-        if "\0" in inside or len(inside) > _PATH_CHARACTERS:
-            raise BadRequestError("path: should be a directory's path, relative to your home")
         home = self._config.home_of(owner)
         return str(home / inside) if inside else str(home)
 
-    def _env(self, body: Mapping[str, Any]) -> dict[str, str]:
+    def _env(self, wanted: Mapping[str, str] | None) -> dict[str, str]:
         """A client's own variables, for its own kernel alone; ours cannot be set."""
-        env = {}
-        for name, value in _table(body, "env").items():
-            if not _ENV_NAME.fullmatch(name) or not wire.is_text(value):
-                raise BadRequestError(f"env: {name[:64]!r} should be a variable's name, and text")
-            if not name.startswith(_ENV_OURS):
-                env[name] = value
+        env = {k: v for k, v in (wanted or {}).items() if not k.startswith(_ENV_OURS)}
         size = sum(len(name) + len(value.encode()) for name, value in env.items())
         if size > self._config.kernels.environment_bytes:
             raise BadRequestError(
@@ -317,56 +421,6 @@ class Routes:
 def _abort(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    data = await request.read()
-    if not data.strip():
-        return {}
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise BadRequestError(f"the body should be JSON: {str(error)[:200]}") from None
-    if not isinstance(value, dict):
-        raise BadRequestError("the body should be a JSON object")
-    return value
-
-
-def _text(body: Mapping[str, Any], key: str) -> str | None:
-    value = body.get(key)
-    if value is not None and not wire.is_text(value):
-        raise BadRequestError(f"{key}: should be text")
-    return value or None
-
-
-def _path(body: Mapping[str, Any]) -> str | None:
-    value = _text(body, "path") or _text(_table(body, "notebook"), "path")
-    if value is not None and len(value) > _PATH_CHARACTERS:
-        raise BadRequestError(f"path: should have at most {_PATH_CHARACTERS} characters")
-    return value
-
-
-def _name(body: Mapping[str, Any]) -> str | None:
-    value = _text(body, "name")
-    if value is not None and len(value) > _PATH_CHARACTERS:
-        raise BadRequestError(f"name: should have at most {_PATH_CHARACTERS} characters")
-    return value
-
-
-def _type(body: Mapping[str, Any]) -> str | None:
-    value = _text(body, "type")
-    if value is not None and len(value) > _TYPE_CHARACTERS:
-        raise BadRequestError("type: should be a word such as notebook or console")
-    return value
-
-
-def _table(body: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = body.get(key)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise BadRequestError(f"{key}: should be an object")
-    return value
 
 
 def _moment() -> str:

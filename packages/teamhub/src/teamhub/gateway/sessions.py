@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 from weakref import WeakValueDictionary
 
 from teamhub.errors import NotFoundError, TeamhubError
+from teamhub.gateway import schemas, wire
 from teamhub.gateway.kernel import Kernel
 from teamhub.gateway.kernels import Kernels
 from teamhub.gateway.kernelspecs import Kernelspec
@@ -28,7 +28,7 @@ class NotebookSessions:
         self._kernels = kernels
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    async def list(self, owner: str) -> Sequence[dict[str, Any]]:
+    async def list(self, owner: str) -> Sequence[schemas.Session]:
         """Return an owner's sessions with their kernels."""
         models = []
         for session in await self._sessions.of(owner):
@@ -37,11 +37,11 @@ class NotebookSessions:
                 models.append(_model(session, kernel))
         return models
 
-    async def get(self, owner: str, session_id: str) -> dict[str, Any]:
+    async def get(self, owner: str, session_id: str) -> schemas.Session:
         """Return one session. Raises NotFoundError."""
-        session = await self._sessions.get(owner, session_id)
-        kernel = await self._kernel(session) if session is not None else None
-        if session is None or kernel is None:
+        session = await self._session(owner, session_id)
+        kernel = await self._kernel(session)
+        if kernel is None:
             raise NotFoundError(f"there is no session {session_id[:64]!r}")
         return _model(session, kernel)
 
@@ -55,7 +55,7 @@ class NotebookSessions:
         spec: Kernelspec | None,
         kernel: Kernel | None,
         working_dir: str,
-    ) -> dict[str, Any]:
+    ) -> schemas.Session:
         """Return the session of a path, made now where there is none with a living kernel.
 
         Args:
@@ -97,7 +97,7 @@ class NotebookSessions:
         type_: str | None,
         kernel: Kernel | None,
         spec: Kernelspec | None,
-    ) -> dict[str, Any]:
+    ) -> schemas.Session:
         """Change what is not None; return the session.
 
         A kernel of another kernelspec is started in place of the present one, which is stopped
@@ -107,9 +107,7 @@ class NotebookSessions:
             NotFoundError: there is no such session.
             RefusedError: the path is taken.
         """
-        session = await self._sessions.get(owner, session_id)
-        if session is None:
-            raise NotFoundError(f"there is no session {session_id[:64]!r}")
+        session = await self._session(owner, session_id)
         before = await self._kernel(session)
         made = None
         if (
@@ -149,14 +147,20 @@ class NotebookSessions:
 
     async def delete(self, owner: str, session_id: str) -> None:
         """End a session and its kernel. Raises NotFoundError where there is none."""
-        session = await self._sessions.get(owner, session_id)
-        if session is None:
-            raise NotFoundError(f"there is no session {session_id[:64]!r}")
+        session = await self._session(owner, session_id)
         await self._sessions.delete(owner, session_id)
         kernel = await self._kernel(session)
         others = await self._sessions.of(owner)
         if kernel is not None and all(o.kernel_id != session.kernel_id for o in others):
             await self._kernels.delete(kernel)
+
+    async def _session(self, owner: str, session_id: str) -> Session:
+        found = None
+        if wire.is_text(session_id):
+            found = await self._sessions.get(owner, session_id)
+        if found is None:
+            raise NotFoundError(f"there is no session {session_id[:64]!r}")
+        return found
 
     async def _kernel(self, session: Session) -> Kernel | None:
         try:
@@ -165,8 +169,8 @@ class NotebookSessions:
             return None
 
 
-def _model(session: Session, kernel: Kernel) -> dict[str, Any]:
-    model = {
+def _model(session: Session, kernel: Kernel) -> schemas.Session:
+    model: schemas.Session = {
         "id": session.id,
         "path": session.path,
         "name": session.name,
