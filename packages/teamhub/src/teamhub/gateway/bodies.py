@@ -33,7 +33,10 @@ Text = Annotated[str, StringConstraints(pattern=_NO_NUL)]
 Name = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=NAME_CHARACTERS)]
 Path = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=PATH_CHARACTERS)]
 Type = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=TYPE_CHARACTERS)]
-EnvName = Annotated[str, StringConstraints(pattern=ENV_NAME)]
+Variables = Annotated[
+    dict[Annotated[str, StringConstraints(pattern=ENV_NAME)], Text],
+    Field(json_schema_extra={"additionalProperties": False}),
+]
 
 
 class Body(BaseModel):
@@ -56,7 +59,7 @@ class KernelWanted(Body):
         default=None,
         description="The directory to start in, relative to your home, and always within it.",
     )
-    env: dict[EnvName, Text] | None = Field(
+    env: Variables | None = Field(
         default=None,
         description=(
             "Variables for the kernel's environment. The server's own (TEAMHUB_…, JUPYTERHUB_…, "
