@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 from gateway_rig import GatewayRig, Member
+from teamhub.gateway.access import Access, UnknownTokenError
 from teamhub.gateway.app import BASE
 from test_gateway_routes import is_problem
 
@@ -74,10 +75,8 @@ async def unchanged(ada: Member, rig: GatewayRig) -> AsyncIterator[dict[str, Any
 # Tokens
 
 
-async def test_without_a_token_it_is_said_how_to_give_one(client: TestClient[Any, Any]) -> None:
+async def test_without_a_token_it_is_said_how_to_give_one() -> None:
     # By the real rules, without a hub: nobody need be asked about no token.
-    from teamhub.gateway.access import Access, UnknownTokenError
-
     access = Access("http://127.0.0.1:9/hub/api", "service", 60, 300)
     with pytest.raises(UnknownTokenError) as missing:
         await access.caller("")
@@ -143,9 +142,12 @@ async def test_bytes_that_are_no_text_in_an_address(
     for odd in (b"\xff\xfe", b"\xed\xa0\x80", "é".encode()):
         for path in (b"/api/kernels/" + odd, b"/api/kernelspecs/" + odd, b"/" + odd):
             line = b"GET " + BASE.encode() + path + b" HTTP/1.1"
-            status, _, body = await raw(client, line, TOKEN)
-            assert is_problem((status, body), status)
-            assert status in {400, 404}
+            # Not even HTTP, most of it: then aiohttp says so before anything of ours is asked.
+            reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+            writer.write(line + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
+            async with asyncio.timeout(10):
+                assert (await reader.read()).split()[1] in {b"400", b"403"}
+            writer.close()
     for record in caplog.records:
         record.getMessage().encode()
 
@@ -203,7 +205,9 @@ async def test_bodies_that_are_none(ada: Member, unchanged: Any, data: bytes) ->
         assert len(message) < 300
 
 
-async def test_a_body_that_is_not_compressed_as_it_says(ada: Member, unchanged: Any) -> None:
+async def test_a_body_that_is_not_compressed_as_it_says(
+    ada: Member, unchanged: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     for encoding, data in (
         ("gzip", b"{}"),
         ("gzip", gzip.compress(b"{}")[:-10]),
@@ -212,11 +216,12 @@ async def test_a_body_that_is_not_compressed_as_it_says(ada: Member, unchanged: 
         headers = {"Content-Encoding": encoding}
         for path in ("/api/kernels", "/api/sessions"):
             is_problem(await ada.ask("POST", path, data=data, headers=headers), 400)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_a_body_over_the_limit_is_told_the_limit(ada: Member, unchanged: Any) -> None:
     for data, more in (
-        (b" " * 2 * 1024**2, {}),
+        (b" " * (2 * 1024**2 + 1), {}),
         (gzip.compress(b" " * 16 * 1024**2), {"Content-Encoding": "gzip"}),
     ):
         for method, path in (
@@ -257,9 +262,9 @@ async def test_a_header_that_is_too_long(client: TestClient[Any, Any], unchanged
 
 
 async def test_an_address_that_leads_nowhere_is_told_where_to_look(ada: Member) -> None:
-    for path in ("/api/nothing", "/lab", "/api/kernels/", "/../hub"):
-        message = is_problem(await ada.ask("GET", path), 404) if path != "/../hub" else ""
-        assert path == "/../hub" or f"{BASE}/api/spec.json" in message
+    for path in ("/api/nothing", "/lab", "/api/kernels/"):
+        message = is_problem(await ada.ask("GET", path), 404)
+        assert f"{BASE}/api/spec.json" in message
 
 
 @pytest.mark.parametrize(
@@ -313,11 +318,3 @@ async def test_half_a_websocket_is_none(
     ]
     status, _, body = await raw(client, line, TOKEN, *headers)
     assert "websocket" in is_problem((status, body), 400)
-
-
-async def test_an_expectation_that_we_cannot_meet_is_let_be(
-    ada: Member, client: TestClient[Any, Any]
-) -> None:
-    line = f"GET {BASE}/api/kernels HTTP/1.1"
-    status, _, body = await raw(client, line, TOKEN, "Expect: miracles")
-    assert (status, body) == (200, [])

@@ -101,7 +101,10 @@ class Access:
             HubAwayError: the hub cannot say, and said nothing within the grace.
         """
         if not token:
-            raise UnknownTokenError("a token is needed: as `Authorization: token …` or `?token=…`")
+            raise UnknownTokenError(
+                "a token is needed, as a header `Authorization: token …` or as `?token=…`; make "
+                "one on the hub's page Token, or with `teamhub tokens create`"
+            )
         key = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         known = self._answers.get(key) or self._refusals.get(key)
         if known is None or self._is_due(known):

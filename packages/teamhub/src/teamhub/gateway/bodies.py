@@ -138,10 +138,8 @@ async def read(request: web.Request, kind: type[AnyBody]) -> AnyBody:
         data = await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise TooLargeError(
-            f"the body should be smaller than {BODY_BYTES // 1024**2} MiB ({BODY_BYTES} bytes)"
+            f"the body should have at most {BODY_BYTES // 1024**2} MiB ({BODY_BYTES} bytes)"
         ) from None
-    except web.RequestPayloadError as error:
-        raise BadRequestError(f"the body cannot be read: {_shown(error)}") from None
     try:
         value = json.loads(data) if data.strip() else {}
     except (ValueError, RecursionError) as error:

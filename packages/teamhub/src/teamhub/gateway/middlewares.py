@@ -75,6 +75,14 @@ def errors(description: str) -> Middleware:
             status = next((s for kind, s in _STATUS if isinstance(error, kind)), None)
             status = status or HTTPStatus.INTERNAL_SERVER_ERROR
             return problem(status, str(error))
+        except web.RequestPayloadError:
+            answer = problem(
+                HTTPStatus.BAD_REQUEST, "the body is cut short, or not encoded as its headers say"
+            )
+            # What follows on the connection is no request, and there is nothing to wait for.
+            answer.force_close()
+            request.content.feed_eof()
+            return answer
         except web.HTTPMethodNotAllowed as error:
             methods = ", ".join(sorted(error.allowed_methods))
             answer = problem(

@@ -59,7 +59,7 @@ nobody else's; what is another's is answered as if it were not there (404).
 changed. An address that is not described here is a 404, a method that is not described is a 405
 with the header `Allow`. `HEAD` is answered wherever `GET` is.
 
-**Limits.** A body is smaller than {BODY_BYTES // 1024**2} MiB, and is read as JSON whatever its
+**Limits.** A body has at most {BODY_BYTES // 1024**2} MiB, and is read as JSON whatever its
 content type says. An address has at most {URL_CHARACTERS} characters, a header {HEADER_BYTES}
 bytes.
 

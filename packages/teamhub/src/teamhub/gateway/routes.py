@@ -319,7 +319,9 @@ class Routes:
             compress=False,
             autoping=False,
         )
-        if not websocket.can_prepare(request).ok:
+        # aiohttp fails on a key that is not ASCII.
+        key = request.headers.get("Sec-WebSocket-Key", "")
+        if not key.isascii() or not websocket.can_prepare(request).ok:
             raise BadRequestError(
                 "this address takes a websocket; the kernel itself is at the one without /channels"
             )
