@@ -26,6 +26,8 @@ class StandInGateway:
     kernels: dict[str, dict[str, Any]] = field(default_factory=dict)
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    ids: list[tuple[str, str, str]] = field(default_factory=list)
+    own_id: str = "feedfeedfeedfeed"
     bodies: list[dict[str, Any]] = field(default_factory=list)
     received: list[str | bytes] = field(default_factory=list)
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
@@ -46,6 +48,7 @@ class StandInGateway:
     async def up(self) -> None:
         """Listen, on the port of the last time if there was one."""
         app = web.Application(middlewares=[self._gate], client_max_size=2**30)
+        app.on_response_prepare.append(self._name)
         api = f"{PREFIX}/api"
         app.router.add_get(f"{api}/kernels", self._list_kernels)
         app.router.add_post(f"{api}/kernels", self._start_kernel)
@@ -109,12 +112,17 @@ class StandInGateway:
     @web.middleware
     async def _gate(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.requests.append((request.method, request.path))
+        their_id = request.headers.get("X-Request-Id", "")
+        self.ids.append((request.method, request.path, their_id))
         if request.headers.get("Authorization") != f"token {TOKEN}":
             return web.json_response({"message": "no token", "reason": "forbidden"}, status=403)
         if request.method in {"POST", "PATCH"} and request.can_read_body:
             self.bodies.append(await request.json())
         await self._tell()
         return await handler(request)
+
+    async def _name(self, _request: web.Request, answer: web.StreamResponse) -> None:
+        answer.headers["X-Request-Id"] = self.own_id
 
     def _missing(self) -> web.Response:
         body = {"message": "There is no such kernel", "reason": "not-found"}
@@ -126,7 +134,8 @@ class StandInGateway:
     async def _start_kernel(self, _request: web.Request) -> web.Response:
         if self.refuse_kernels:
             status, reason, message = self.refuse_kernels
-            return web.json_response({"message": message, "reason": reason}, status=status)
+            said = {"message": message, "reason": reason, "request_id": self.own_id}
+            return web.json_response(said, status=status)
         kernel_id = self.new_kernel(self.bodies[-1]["name"])
         return web.json_response(self.kernels[kernel_id], status=201)
 
@@ -142,7 +151,8 @@ class StandInGateway:
     async def _act(self, request: web.Request) -> web.Response:
         if self.refuse_kernels:
             status, reason, message = self.refuse_kernels
-            return web.json_response({"message": message, "reason": reason}, status=status)
+            said = {"message": message, "reason": reason, "request_id": self.own_id}
+            return web.json_response(said, status=status)
         kernel = self.kernels.get(request.match_info["id"])
         if kernel is None:
             return self._missing()
@@ -171,7 +181,8 @@ class StandInGateway:
     async def _start_session(self, _request: web.Request) -> web.Response:
         if self.refuse_kernels:
             status, reason, message = self.refuse_kernels
-            return web.json_response({"message": message, "reason": reason}, status=status)
+            said = {"message": message, "reason": reason, "request_id": self.own_id}
+            return web.json_response(said, status=status)
         body = self.bodies[-1]
         for session in self.sessions.values():
             if session["path"] == body["path"] and session["kernel"]["execution_state"] != "dead":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from notebook_standin import StandInGateway
 
 
@@ -203,3 +205,36 @@ async def test_a_busy_kernel_keeps_the_server_from_being_idle(
 
 async def test_interrupt_from_a_terminal_stops_like_sigterm(notebook: Any) -> None:
     assert signal.getsignal(signal.SIGINT) == notebook.app._signal_stop
+
+
+async def test_each_request_has_an_id_that_is_logged(
+    notebook: Any, gateway: StandInGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = notebook.app.log
+    caplog.set_level("INFO")
+    log.addHandler(caplog.handler)
+    try:
+        _, model = await notebook.ask("POST", "/api/kernels", {"name": "my-env"})
+        await notebook.ask("GET", "/api/kernels")
+        browser = await notebook.open(model["id"])
+        await browser.send_str("echo")
+        assert await browser.receive_str(timeout=20) == "echo"
+    finally:
+        log.removeHandler(caplog.handler)
+    told = "\n".join(caplog.messages)
+    assert f"Kernel {model['id']}: connected to the gateway" in told
+    assert all(re.fullmatch("[0-9a-f]{16}", each) for _, _, each in gateway.ids)
+    assert len({each for _, _, each in gateway.ids}) == len(gateway.ids) >= 3
+    for method, path, each in gateway.ids:
+        # Of what is only looked at again and again, nothing is told.
+        is_told = method != "GET" or path.endswith("/channels")
+        assert (f"client_request_id={each}" in told) == is_told, (method, path)
+    assert f"POST /api/kernels 201 request_id={gateway.own_id} client_request_id=" in told
+
+
+async def test_a_fault_of_the_gateways_is_told_with_its_id(
+    notebook: Any, gateway: StandInGateway
+) -> None:
+    gateway.refuse_kernels = (503, "Service Unavailable", "the database is away")
+    _, said = await notebook.ask("POST", "/api/kernels", {"name": "my-env"})
+    assert said["message"] == f"the database is away (request {gateway.own_id})"

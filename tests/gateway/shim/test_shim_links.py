@@ -175,3 +175,19 @@ def test_the_shims_end_is_told_on_all_links(start_shim):
         link.until(lambda link=link: link.states[-1].execution_state == "dead")
         link.until(lambda link=link: bool(link.of("", "status")))
     assert shim.wait()[1].reason == "asked"
+
+
+def test_the_log_says_which_request_asked_for_what(start_shim):
+    shim = start_shim()
+    link = shim.ready_link()
+    link.call("attach", session="s2", request_id="0123456789abcdef")
+    link.call("interrupt", request_id="1123456789abcdef")
+    link.call("restart", request_id="2123456789abcdef")
+    link.call("interrupt")  # as older gateways do
+    link.call("interrupt", request_id="forged\nline")
+    lines = shim.log().splitlines()
+    for first, method in enumerate(("attach", "interrupt", "restart")):
+        line = f"{method} of kernel kernel-1 request_id={first}123456789abcdef"
+        assert f"teamhub-shim: {line}" in lines
+    assert "teamhub-shim: interrupt of kernel kernel-1" in lines
+    assert "line" not in lines

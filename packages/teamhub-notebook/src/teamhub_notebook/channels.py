@@ -31,7 +31,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, w
 from traitlets import Unicode
 
 from teamhub_notebook.assemble import UNLIMITED_BYTES
-from teamhub_notebook.gateway import connection_arguments, said
+from teamhub_notebook.gateway import REQUEST_ID, connection_arguments, said
 from teamhub_notebook.outbox import Outbox
 
 KEPT_BYTES = 64 * 1024**2
@@ -72,6 +72,7 @@ class Channels(GatewayWebSocketConnection):
         self._asked: int | None = None
         self._unflushed_bytes = 0
         self._gone = False
+        self._request_id = "-"
         self._relaying: asyncio.Task[None] | None = None
 
     @classmethod
@@ -133,7 +134,12 @@ class Channels(GatewayWebSocketConnection):
             began = monotonic()
             try:
                 upstream = await self._dial()
-                self.log.debug("Kernel %s: connected to the gateway", self.kernel_id)
+                self.log.info(
+                    "Kernel %s: connected to the gateway, request_id=%s client_request_id=%s",
+                    self.kernel_id,
+                    upstream.headers.get(REQUEST_ID, "-") if upstream.headers else "-",
+                    self._request_id,
+                )
                 await self._pump(upstream)
                 problem = f"closed by the gateway ({upstream.close_code or 'no code'})"
             except HTTPClientError as error:
@@ -150,7 +156,12 @@ class Channels(GatewayWebSocketConnection):
                 return
             if monotonic() - began > LASTING_SECONDS:
                 pause_seconds = FIRST_PAUSE_SECONDS
-            self.log.info("Kernel %s: no link to the gateway: %s", self.kernel_id, problem)
+            self.log.info(
+                "Kernel %s: no link to the gateway: %s, client_request_id=%s",
+                self.kernel_id,
+                problem,
+                self._request_id,
+            )
             await asyncio.sleep(pause_seconds * random.uniform(0.5, 1))  # noqa: S311  not a secret
             pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
 
@@ -158,10 +169,9 @@ class Channels(GatewayWebSocketConnection):
         """Return a connection to the gateway that speaks what the browser speaks."""
         client = GatewayClient.instance()
         url = f"{client.ws_url}{client.kernels_endpoint}/{quote(self.kernel_id, safe='')}/channels"
-        request = HTTPRequest(
-            f"{url}?session_id={quote(self.session_id, safe='')}",
-            **connection_arguments(),
-        )
+        arguments = connection_arguments()
+        self._request_id = arguments["headers"][REQUEST_ID]
+        request = HTTPRequest(f"{url}?session_id={quote(self.session_id, safe='')}", **arguments)
         protocol = self.websocket_handler.selected_subprotocol
         dialled = asyncio.ensure_future(
             websocket_connect(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
+import secrets
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +17,10 @@ from tornado.web import HTTPError
 
 PATIENCE_SECONDS = (0.1, 0.2, 0.4, 0.8)
 """The pauses after which a gateway that refuses connections (it restarts) is tried again."""
+
+REQUEST_ID = "X-Request-Id"
+"""Of the gateway's answer it is its own id, which is in its log; of a request it is ours, which it
+writes beside that."""
 
 _REASON = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,80}")
 
@@ -82,9 +88,12 @@ async def fetch(
     if method not in {"GET", "DELETE"}:
         arguments["headers"]["Content-Type"] = "application/json"
         arguments["body"] = json.dumps(body or {})
+    ours = arguments["headers"][REQUEST_ID]
     for pause_seconds in (*PATIENCE_SECONDS, None):
         try:
-            return await AsyncHTTPClient().fetch(url_of(*parts), method=method, **arguments)
+            response = await AsyncHTTPClient().fetch(url_of(*parts), method=method, **arguments)
+            _tell(method, parts, ours, response)
+            return response
         except ConnectionRefusedError as error:
             fault: Exception = error
         except HTTPStreamClosedError as error:
@@ -96,12 +105,14 @@ async def fetch(
                 503, f"The kernel gateway at {_where()} did not answer in time; try again"
             ) from error
         except HTTPClientError as error:
+            _tell(method, parts, ours, error.response)
             raise _as_said(error) from error
         except OSError as error:
             fault = error
             break
         if pause_seconds is not None:
             await asyncio.sleep(pause_seconds)
+    _tell(method, parts, ours, None)
     raise GatewayError(
         503,
         f"The kernel gateway at {_where()} cannot be reached ({_words(fault)}); "
@@ -110,9 +121,13 @@ async def fetch(
 
 
 def connection_arguments() -> dict[str, Any]:
-    """Return what every request to the gateway carries: the token, the timeouts, certificates."""
+    """Return what every request to the gateway carries: the token, the timeouts, certificates.
+
+    And an id for it, as the header REQUEST_ID: another with each call.
+    """
     client = GatewayClient.instance()
     arguments: dict[str, Any] = client.load_connection_args()  # type: ignore[no-untyped-call]
+    arguments["headers"] = {**arguments["headers"], REQUEST_ID: secrets.token_hex(8)}
     return arguments
 
 
@@ -132,7 +147,24 @@ def _as_said(error: HTTPClientError) -> GatewayError:
     status = error.code if 400 <= error.code < 599 else 503
     message = answer.get("message") or f"The kernel gateway at {_where()} answered {error.code}"
     reason = answer.get("reason")
+    if status >= 500 and answer.get("request_id"):
+        message = f"{message} (request {answer['request_id']})"
     return GatewayError(status, str(message), str(reason) if reason else None)
+
+
+def _tell(method: str, parts: tuple[str, ...], ours: str, answer: HTTPResponse | None) -> None:
+    """Log what was asked and answered, by both names that it has."""
+    # Pages ask for the same lists again and again; what changes something, or fails, is told.
+    dull = method == "GET" and answer is not None and answer.code < 400
+    GatewayClient.instance().log.log(
+        logging.DEBUG if dull else logging.INFO,
+        "Gateway: %s /%s %s request_id=%s client_request_id=%s",
+        method,
+        "/".join(quote(part, safe="") for part in parts),
+        answer.code if answer is not None else "no answer",
+        answer.headers.get(REQUEST_ID, "-") if answer is not None else "-",
+        ours,
+    )
 
 
 def _words(error: Exception) -> str:

@@ -24,6 +24,9 @@ are larger than LARGE_BYTES this many bytes (or one message). What is beyond wai
 """
 BATCH_MESSAGES = 200
 
+_TOLD = frozenset({"attach", "interrupt", "restart"})
+"""What is told in the log when it is asked for."""
+
 _RETRY_SECONDS = 0.002
 _LINGER_MS = 2000
 _GATEWAY_THREAD = 2
@@ -111,6 +114,7 @@ class Links:
         secret_key: our own, Z85.
         journal: what the kernel has sent.
         calls: where the gateways' wishes go.
+        kernel_id: for log lines.
         state: gives the JSON of the present State.
 
     Raises:
@@ -127,10 +131,12 @@ class Links:
         journal: Journal,
         calls: Calls,
         state: Callable[[], bytes],
+        kernel_id: str = "",
     ) -> None:
         self._loop = loop
         self._journal = journal
         self._calls = calls
+        self._kernel_id = kernel_id
         self._state = state
         self._sessions = Sessions()
         self._links: dict[bytes, Link] = {}
@@ -243,6 +249,8 @@ class Links:
             if self._links.get(identity) is link:
                 self._post(link, _returned(call_id, result))
 
+        if method in _TOLD:
+            log(f"{method} of kernel {self._kernel_id}{_request_of(arguments)}")
         if method == "sync":
             self._calls.sync(answer)
         elif method == "attach":
@@ -358,6 +366,14 @@ class Links:
             del self._links[link.identity]
         for session in link.feed.sessions:
             self._detach(session)
+
+
+def _request_of(arguments: Mapping[str, Any]) -> str:
+    """For a log line: which request it was, where the gateway says so."""
+    request_id = str(arguments.get("request_id") or "")[: protocol.REQUEST_ID_CHARACTERS]
+    if not request_id.isascii() or not request_id.isprintable():
+        return ""
+    return f" request_id={request_id}" if request_id else ""
 
 
 def _returned(call_id: bytes, result: Mapping[str, Any] | str) -> list[bytes]:

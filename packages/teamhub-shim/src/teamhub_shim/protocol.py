@@ -51,6 +51,10 @@ Methods of `call` (arguments; result):
     A new kernel process in place: same shim, same port, same session places, fresh namespace.
     Answered when the new one is ready; an error says why not.
 
+Every call may carry `request_id`, for which request of a client it is made. `attach`, `interrupt`
+and `restart` are told in the shim's log, with the kernel's id and that; nothing else is done with
+it, and a shim that does not know it looks past it.
+
 Kernel states, as Jupyter names them: `starting`, `idle`, `busy`, `restarting`,
 `autorestarting`, `dead`. When a kernel has died by itself, the shim also puts a status message
 `restarting` on iopub (the word by which Jupyter's clients learn that they must forget what they
@@ -87,6 +91,7 @@ MARKER_VARIABLE = "TEAMHUB_WORKLOAD"
 EXIT_MARKER = "teamhub-shim-exit: "
 DETAIL_CHARACTERS = 4096
 LOG_TAIL_CHARACTERS = 64 * 1024
+REQUEST_ID_CHARACTERS = 64
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,7 @@ class Shim:
                 journal=self._journal,
                 calls=self,
                 state=lambda: self._state().to_json(),
+                kernel_id=spec.kernel_id,
             )
             self._port = self._links.bind(spec.host, spec.port)
         except (ValueError, zmq.ZMQError) as error:
