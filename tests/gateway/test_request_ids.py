@@ -21,7 +21,11 @@ async def test_an_id_leads_from_the_answer_to_the_shim(team: TeamServer, member:
                 made[what] = answer.headers["X-Request-Id"]
 
         async def told() -> bool:
-            logs = [path.read_text(errors="replace") for path in team.data_dir.rglob("log")]
+            logs = [
+                path.read_text(errors="replace")
+                for path in team.data_dir.rglob("log")
+                if path.is_file()
+            ]
             text = "\n".join(logs)
             return all(
                 f"{m} of kernel {kernel_id} request_id={id_}" in text for m, id_ in made.items()
