@@ -27,6 +27,7 @@ SETTINGS = """
 token_cache_seconds = 1
 token_grace_seconds = 120
 """
+PROBLEM = {"message", "reason", "code", "request_id"}
 ANSWER_SECONDS = 30
 """What is asked while something is away must be answered all the same, within this time."""
 
@@ -105,7 +106,7 @@ async def test_the_hub_is_away(server: TeamServer, member: Member) -> None:
                 assert (await others.run("print(kept)")).text == "1\n"
             # Of one never seen nothing is known: that is not the token's fault.
             status, body = await ask(server, "api/kernels", uuid.uuid4().hex)
-            assert (status, set(body)) == (503, {"message", "reason", "code"})
+            assert (status, set(body)) == (503, PROBLEM)
         await ready(server)
         assert (await cells.run("print(kept)")).text == "1\n"
     async with member.http() as http, http.delete(f"api/kernels/{kernel_id}") as response:
@@ -196,7 +197,7 @@ async def test_without_a_good_token_there_is_nothing(server: TeamServer) -> None
                 async with http.request(method, url, headers=headers) as response:
                     body = await response.json()
                     assert response.status == 403, (headers, path)
-                assert set(body) == {"message", "reason", "code"}
+                assert set(body) == PROBLEM
                 assert (body["reason"], body["code"]) == ("Forbidden", 403)
                 assert "token" in body["message"]
 
@@ -208,7 +209,7 @@ async def test_a_revoked_token_is_good_for_nothing(server: TeamServer, member: M
 
     async def refused() -> bool:
         status, body = await ask(server, "api/me", token)
-        return status == 403 and set(body) == {"message", "reason", "code"}
+        return status == 403 and set(body) == PROBLEM
 
     await eventually("the token is refused", refused)
     # The member's other token is as good as before.

@@ -156,7 +156,7 @@ async def test_a_foreign_session_is_a_404(team: TeamServer, member: Member) -> N
     for method in ("GET", "PATCH", "DELETE"):
         async with asked(stranger, method, f"/{session['id']}", {"name": "theirs"}) as response:
             assert response.status == 404, method
-            assert set(await response.json()) == {"message", "reason", "code"}
+            assert {"message", "reason", "code"} < set(await response.json())
     async with asked(stranger, "GET", "") as response:
         assert await response.json() == []
     body = {"path": "mine.ipynb", "type": "notebook", "kernel": {"id": session["kernel"]["id"]}}
