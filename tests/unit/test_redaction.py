@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 import pytest
-from teamhub.redaction import Redacted
 
 
 @pytest.mark.parametrize(

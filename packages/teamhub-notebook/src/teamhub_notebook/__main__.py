@@ -21,7 +21,12 @@ def main() -> int:
     forget(os.environ)
 
     # jupyterhub reads the environment while it is imported: not before it is clean.
+    from jupyter_server.extension.application import ExtensionApp
+
+    from teamhub_notebook.logs import write_json_lines
     from teamhub_notebook.singleuser import SingleUser
+
+    write_json_lines(SingleUser, SingleUser.serverapp_class, ExtensionApp)
 
     server = SingleUser.initialize_server(
         argv=sys.argv[1:], assembled=config, announcement=announcement

@@ -45,17 +45,18 @@ def main() -> int:
         shim.close()
     except Exception as error:
         # A fault of ours: whoever reads the log sees where, and the kernel dies with us.
-        for line in traceback.format_exc().splitlines():
-            log(line)
+        log("a fault of ours", "error", traceback=traceback.format_exc())
         ended = Exit("exited", f"the shim failed: {error!r}")
-    if ended.reason != "asked":
-        log(ended.detail)
+    log(
+        f"the shim ends: {ended.detail or ended.reason}",
+        "info" if ended.reason == "asked" else "warning",
+    )
     write_last_line(ended.to_line())
     return _exit_code(ended)
 
 
 def _cannot_start(problem: str) -> int:
-    log(problem)
+    log(problem, "error")
     write_last_line(Exit("exited-at-start", problem).to_line())
     return EXIT_CODE_MISUSE
 

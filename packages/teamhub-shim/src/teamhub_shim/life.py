@@ -247,7 +247,8 @@ class Life:
         if parts is None:
             if not self._complained:
                 self._complained = True
-                log(f"a message on {channel} has a wrong signature and is dropped, as others will")
+                text = f"a message on {channel} has a wrong signature; such are dropped"
+                log(text, "warning")
             return
         # What answers our own questions, and the welcome, is not for any client.
         ours = self._author.asked(parts)

@@ -204,7 +204,8 @@ class Links:
             try:
                 self._handle(frames)
             except (ValueError, TypeError, IndexError, KeyError) as error:
-                log(f"a message from a gateway was not understood and is dropped: {error!r}")
+                text = f"a message from a gateway was not understood and is dropped: {error!r}"
+                log(text, "warning")
 
     def _handle(self, frames: list[bytes]) -> None:
         identity, kind = frames[0], frames[1]
@@ -250,7 +251,7 @@ class Links:
                 self._post(link, _returned(call_id, result))
 
         if method in _TOLD:
-            log(f"{method} of kernel {self._kernel_id}{_request_of(arguments)}")
+            log(f"{method} of kernel {self._kernel_id}", request_id=_request_of(arguments))
         if method == "sync":
             self._calls.sync(answer)
         elif method == "attach":
@@ -369,11 +370,9 @@ class Links:
 
 
 def _request_of(arguments: Mapping[str, Any]) -> str:
-    """For a log line: which request it was, where the gateway says so."""
+    """For a log line: which request it was; '' where the gateway does not say so."""
     request_id = str(arguments.get("request_id") or "")[: protocol.REQUEST_ID_CHARACTERS]
-    if not request_id.isascii() or not request_id.isprintable():
-        return ""
-    return f" request_id={request_id}" if request_id else ""
+    return request_id if request_id.isascii() and request_id.isprintable() else ""
 
 
 def _returned(call_id: bytes, result: Mapping[str, Any] | str) -> list[bytes]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import sys
 from collections import deque
+from datetime import UTC, datetime
 
 TAIL_LINES = 50
 TAIL_BYTES = 16 * 1024
@@ -13,6 +15,8 @@ READ_BYTES = 64 * 1024
 
 _STDERR = 2
 _ATOMIC_BYTES = 4096
+
+_about: dict[str, str] = {}
 
 
 class Tail:
@@ -109,9 +113,29 @@ def write_line(line: bytes) -> None:
             return
 
 
-def log(text: str) -> None:
-    """Write a line of the shim's own to its stderr."""
-    write_line(f"teamhub-shim: {text}".encode())
+def log_about(**fields: str) -> None:
+    """Say what all further lines of `log` are about, such as kernel_id."""
+    _about.update(fields)
+
+
+def log(text: str, level: str = "info", **fields: str) -> None:
+    """Write a line of the shim's own to its stderr: one JSON object, as all of teamhub's have it.
+
+    Args:
+        text: one line or more.
+        level: "debug", "info", "warning" or "error".
+        fields: such as request_id; empty ones are left out.
+    """
+    now = datetime.now(UTC)
+    value = {
+        "time": now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z",
+        "level": level,
+        "process": "shim",
+        "logger": "teamhub_shim",
+        "message": text,
+        **{name: field for name, field in {**_about, **fields}.items() if field},
+    }
+    write_line(json.dumps(value).encode())
 
 
 def write_last_line(text: str) -> None:

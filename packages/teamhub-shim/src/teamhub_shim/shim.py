@@ -23,7 +23,7 @@ from teamhub_shim.life import Life, Wish
 from teamhub_shim.links import Answer, Links
 from teamhub_shim.loop import Loop, Timer
 from teamhub_shim.memory import OutOfMemoryKills
-from teamhub_shim.output import Tail, log
+from teamhub_shim.output import Tail, log, log_about
 from teamhub_shim.protocol import Exit, Spec, State
 from teamhub_shim.wire import Author
 
@@ -65,6 +65,7 @@ class Shim:
 
     def __init__(self, spec: Spec, surroundings: Surroundings) -> None:
         self._spec = spec
+        log_about(kernel_id=spec.kernel_id)
         self._loop = Loop()
         self._author = Author()
         self._key = secrets.token_hex(32).encode()
@@ -171,6 +172,7 @@ class Shim:
         """End the kernel, and then the shim. A second call does nothing."""
         if self._life is None or self._life.wish is Wish.STOP:
             return
+        log(f"ending the kernel: {detail}")
         self._stop_detail = detail
         self._end(Wish.STOP)
 
@@ -198,6 +200,7 @@ class Shim:
             self._give_up("exited-at-start", f"the kernel cannot be started: {error}", None)
             return
         self._lives += 1
+        log(f"the kernel's process {kernel.pid} has started")
         self._life = Life(
             self._loop,
             kernel,
@@ -225,6 +228,7 @@ class Shim:
             return
         if self._kernel_info is None:
             self._announce_ready()
+        log(f"the kernel answers, process {self._life.pid}")
         self._kernel_info = self._life.kernel_info
         self._change(self._activity.execution_state)
         for answer in self._take_restart_answers():
@@ -235,7 +239,7 @@ class Shim:
         try:
             self._announcement.say(self._port, ready=True)
         except OSError as error:
-            log(f"cannot say that the kernel is ready: {error}")
+            log(f"cannot say that the kernel is ready: {error}", "error")
 
     def ended(self) -> None:
         """The kernel has ended: say so, or start the next one (life.Listener)."""
@@ -271,7 +275,8 @@ class Shim:
             words += f", for the {self._crashes}th time in a row"
             self._give_up(reason, words, life.exit_code)
             return
-        log(f"{words}; a new one is started ({self._crashes} of {MAXIMUM_CRASHES})")
+        text = f"{words}; a new one is started ({self._crashes} of {MAXIMUM_CRASHES})"
+        log(text, "warning")
         self._change("autorestarting")
         self._publish_status("restarting")
         self._start()

@@ -24,7 +24,7 @@ from teamhub.errors import TeamhubError
 from teamhub.gateway import app as gateway
 from teamhub.gateway.access import Access
 from teamhub.gateway.link import Keys
-from teamhub.redaction import Redacted
+from teamhub.logs import set_up
 from teamhub.store import Store
 
 log = logging.getLogger("teamhub.serve")
@@ -85,15 +85,10 @@ async def serve(deployment: Deployment) -> None:
 
 def main() -> None:
     """Run for the deployment in `TEAMHUB_DATA_DIR`."""
-    handler = logging.StreamHandler()
-    handler.addFilter(Redacted())
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        handlers=[handler],
-    )
     try:
-        asyncio.run(serve(Deployment.running(Path(os.environ["TEAMHUB_DATA_DIR"]))))
+        deployment = Deployment.running(Path(os.environ["TEAMHUB_DATA_DIR"]))
+        set_up("gateway", deployment.config.logs.level, deployment.log_file("gateway"))
+        asyncio.run(serve(deployment))
     except TeamhubError as error:
         log.error("%s", error)
         sys.exit(error.exit_code)

@@ -14,6 +14,7 @@ import click
 from teamhub.cli.accounts import users
 from teamhub.cli.choice import Choice
 from teamhub.cli.kernels import kernels
+from teamhub.cli.logs import logs
 from teamhub.cli.server import down, status, up
 from teamhub.cli.tokens import tokens
 from teamhub.errors import TeamhubError
@@ -28,7 +29,7 @@ def teamhub() -> None:
     """Run a JupyterHub team server whose kernels outlive everything above them."""
 
 
-for _command in (up, down, status, users, tokens, kernels):
+for _command in (up, down, status, users, tokens, kernels, logs):
     teamhub.add_command(_command)
 
 

@@ -21,6 +21,7 @@ from teamhub.dispatcher.queue import order
 from teamhub.dispatcher.reconcile import Act, Step, next_step
 from teamhub.engines.base import Engine
 from teamhub.errors import DeposedError, EngineError, StoreError
+from teamhub.logs import about, about_this_task, as_text, of_workload
 from teamhub.model import Desired, Handle, Kind, Observed, Phase, Status, Workload
 from teamhub.reasons import Reason
 from teamhub.store import Store
@@ -218,7 +219,8 @@ class Dispatcher:
                 try:
                     size = self._launches.size_of(workload)
                 except EngineError as error:
-                    await self._fail(workload, error)
+                    with about(**of_workload(workload)):
+                        await self._fail(workload, error)
                     continue
                 found = place(size, nodes, loads)
                 if found.node is None:
@@ -231,6 +233,8 @@ class Dispatcher:
                     values["public_key"] = public.decode()
                     values["secrets"] = {**workload.secrets, SHIM_SECRET: secret.decode()}
                 if await self._advance(workload, Status.PLACED, **values):
+                    with about(**of_workload(workload)):
+                        log.info("%s %s placed on %s", workload.kind, workload.id, found.node)
                     room -= 1
                     by_owner[workload.owner] += 1
                     load = loads.get(found.node, Load())
@@ -289,6 +293,7 @@ class Dispatcher:
         workload = await self._store.workloads.get(workload_id)
         if workload is None:
             return False
+        about_this_task(**of_workload(workload))
         observed = None
         if workload.handle is not None and not workload.status.ended:
             observed = await self._engine.inspect(workload.handle)
@@ -332,6 +337,7 @@ class Dispatcher:
             return False
         # Where the row has moved on meanwhile (somebody asked for its end) it is read again, and
         # what was started is found by its label.
+        log.info("%s %s of %s is starting", workload.kind, workload.id, workload.owner)
         await self._advance(workload, Status.STARTING, handle=handle)
         return True
 
@@ -350,7 +356,7 @@ class Dispatcher:
         assert workload.handle is not None
         assert step.status is not None
         text = await self._engine.logs(workload.handle, _LOG_LINES)
-        status, reason, detail, tail = step.status, step.reason, step.detail, text
+        status, reason, detail, tail = step.status, step.reason, step.detail, as_text(text)
         said = Exit.find(text)
         if said is not None and workload.kind is Kind.KERNEL:
             tail = said.log_tail
@@ -366,7 +372,16 @@ class Dispatcher:
             handle=None,
             **_WIPED,
         )
-        log.info("%s %s of %s: %s (%s)", workload.kind, workload.id, workload.owner, detail, reason)
+        asked = status is Status.STOPPED
+        log.log(
+            logging.INFO if asked else logging.WARNING,
+            "%s %s of %s has ended: %s (%s)",
+            workload.kind,
+            workload.id,
+            workload.owner,
+            detail,
+            reason,
+        )
         await self._engine.remove(workload.handle)
 
     async def _fail(self, workload: Workload, error: EngineError) -> None:
@@ -378,7 +393,13 @@ class Dispatcher:
             handle=None,
             **_WIPED,
         )
-        log.warning("%s %s of %s: %s", workload.kind, workload.id, workload.owner, error.detail)
+        log.warning(
+            "%s %s of %s has failed: %s",
+            workload.kind,
+            workload.id,
+            workload.owner,
+            error.detail,
+        )
 
     async def _advance(self, workload: Workload, status: Status, **values: Any) -> bool:
         return await self._store.workloads.advance(workload, status, self._epoch, **values)

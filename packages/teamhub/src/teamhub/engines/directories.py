@@ -3,6 +3,7 @@
     <data_dir>/workloads/<workload id>/     ours
         handle.json    written once the process is there
         exit.json      written when its exit was seen
+        about.json     what it is and whose, for whoever reads its log
         log, log.1     stdout and stderr; log.1 is what came before the log was cut
         own/           the workload's user's: address.json
     <sockets>/<short name>/                 the workload's user's: TEAMHUB_RUNTIME_DIR
@@ -21,13 +22,15 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from teamhub.errors import EngineError
-from teamhub.model import Address, Handle
+from teamhub.logs.lines import Origin
+from teamhub.logs.sources import Source
+from teamhub.model import Address, Handle, Kind, Launch
 from teamhub.reasons import Reason
 
 SOCKET_PATH_BYTES = 107
@@ -67,18 +70,23 @@ class Directory:
         """What it wrote to stdout and stderr."""
         return self.path / "log"
 
-    def create(self, uid: int | None, gid: int | None) -> None:
+    def create(self, uid: int | None, gid: int | None, launch: Launch | None = None) -> None:
         """Make everything that is not there, empty.
 
         Args:
             uid: whom the workload's own part belongs to; None: us.
             gid: its group, where `uid` is given.
+            launch: what it is for.
         """
         # Other users may pass through it to their own part, and see nothing.
         self.path.mkdir(mode=0o700 if uid is None else 0o711)
         own = [self.address_file.parent, self.runtime]
         for path in own:
             path.mkdir(mode=0o700, exist_ok=True)
+        if launch is not None:
+            about = {"kind": launch.kind.value, "owner": launch.owner}
+            _write(self.path / "about.json", about)
+        # Last: where there is a log it is known whose.
         _write_private(self.log, b"")
         if uid is not None:
             self.path.chmod(0o711)
@@ -103,6 +111,16 @@ class Directory:
             return self.address_file.parent.stat(follow_symlinks=False).st_uid
         except OSError:
             return None
+
+    def origin(self) -> Origin:
+        """Return whose log it is."""
+        about = _read(self.path / "about.json") or {}
+        kind, owner = about.get("kind"), about.get("owner")
+        name = "server_id" if kind == Kind.SERVER else "kernel_id"
+        fields = {name: self.path.name} | ({"user": owner} if isinstance(owner, str) else {})
+        if kind == Kind.SERVER:
+            return Origin("notebook", fields, workload=True, writes="notebook")
+        return Origin("kernel", fields, workload=True, writes="shim")
 
     def write_handle(self, handle: Handle) -> None:
         """Record what was started."""
@@ -206,6 +224,34 @@ class Directories:
     def ids(self) -> list[str]:
         """Return the ids of all workloads that have a directory."""
         return sorted(path.name for path in self.workloads.iterdir() if valid_name(path.name))
+
+
+class WorkloadLogs:
+    """Finds the logs of workloads, also where no engine runs.
+
+    Args:
+        data_dir: the deployment's.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._workloads = data_dir / "workloads"
+        self._known: dict[str, Source] = {}
+
+    def find(self) -> Sequence[Source]:
+        """Return the logs that there are now; none where the directory is not there."""
+        try:
+            names = [each.name for each in os.scandir(self._workloads) if valid_name(each.name)]
+        except OSError:
+            return ()
+        found: dict[str, Source] = {}
+        for name in sorted(names):
+            directory = Directory(self._workloads / name, self._workloads / name)
+            if name in self._known:
+                found[name] = self._known[name]
+            elif directory.log.exists():
+                found[name] = Source(directory.log, directory.origin())
+        self._known = found
+        return list(found.values())
 
 
 def sockets_path(data_dir: Path, deployment: str) -> Path:

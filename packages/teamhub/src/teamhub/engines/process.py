@@ -207,7 +207,7 @@ class ProcessEngine(Engine):
         self._directories.open()
         directory.wipe()
         try:
-            directory.create(launch.uid, group_of(launch))
+            directory.create(launch.uid, group_of(launch), launch)
             pid = spawn(launch, environment, directory.log)
         except BaseException:
             directory.wipe()

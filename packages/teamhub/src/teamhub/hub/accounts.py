@@ -77,6 +77,10 @@ class AccountAuthenticator(Authenticator):  # type: ignore[misc]
             self.log.error("Nobody can sign in: %s", error)
             raise web.HTTPError(503, "The database is not there. Try again soon.") from None
         if account is None:
+            # Not the name as it was typed: it may be a password.
+            known = await (await current().store()).accounts.get(name.strip().lower())
+            what = f"a wrong password for {known.name}" if known else "there is no such account"
+            self.log.warning("Sign-in refused, from %s: %s", attempt[1], what)
             return None
         self._throttle.succeeded(attempt)
         if account.one_time:

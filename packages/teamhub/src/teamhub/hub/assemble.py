@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from teamhub.deployment import Deployment
+from teamhub.hub.logs import RequestIds, log_request
 from teamhub.hub.roles import administrator_role
 from teamhub.hub.spawner import STOP_MARGIN_SECONDS
 
@@ -42,6 +43,7 @@ def assemble(deployment: Deployment) -> Traitlets:
             **_conduct(),
             "allow_named_servers": config.servers.named_per_member > 0,
             "named_server_limit_per_user": config.servers.named_per_member,
+            **_logs(deployment),
             "services": _services(deployment),
             "load_roles": _roles(deployment),
             "authenticator_class": "teamhub.hub.accounts.AccountAuthenticator",
@@ -121,15 +123,29 @@ def _conduct() -> dict[str, Any]:
         "authenticate_prometheus": True,
         "oauth_require_pkce": True,
         "token_expires_in_max_seconds": TOKEN_DAYS * 24 * 3600,
-        # JupyterHub leaves a token out of an address, but not out of one within an address: when a
-        # server or the gateway is away, the proxy hands the whole one on to the hub's error page.
+    }
+
+
+def _logs(deployment: Deployment) -> dict[str, Any]:
+    level = deployment.config.logs.level.upper()
+    return {
+        "log_level": level,
+        # Merged into JupyterHub's own, where the handler is called "console".
         "logging_config": {
-            "filters": {"redacted": {"()": "teamhub.redaction.Redacted"}},
-            "handlers": {"console": {"filters": ["redacted"]}},
+            "formatters": {"json": {"()": "teamhub.logs.JsonFormatter", "process": "hub"}},
+            "filters": {"secrets": {"()": "teamhub.hub.logs.WithoutSecrets"}},
+            "handlers": {
+                "console": {
+                    "class": "teamhub.logs.LogStream",
+                    "formatter": "json",
+                    "filters": ["secrets"],
+                    "path": str(deployment.log_file("hub")),
+                }
+            },
+            "root": {"level": "WARNING", "handlers": ["console"]},
+            "loggers": {"teamhub": {"level": level}, "JupyterHub": {"propagate": False}},
         },
-        "log_level": "INFO",
-        "log_format": "%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s",
-        "log_datefmt": "%Y-%m-%d %H:%M:%S",
+        "tornado_settings": {"transforms": [RequestIds], "log_function": log_request},
     }
 
 

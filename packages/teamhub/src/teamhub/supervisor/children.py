@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from teamhub.logs import as_text
+
 CHILD_VARIABLE = "TEAMHUB_CHILD"
 """In the environment of every process that a supervisor starts; its value is the program's name.
 
@@ -69,12 +71,14 @@ class Program:
         title: how sentences call it.
         argv: the command. No secret may be in it: everybody can read it.
         env: added to the inherited environment; may hold secrets.
+        keeps_to_its_log: it goes on in a new file when its log is renamed (`LogStream`).
     """
 
     name: str
     title: str
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    keeps_to_its_log: bool = False
 
 
 class Child:
@@ -96,7 +100,7 @@ class Child:
         loop = asyncio.get_running_loop()
         descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            self._log_start = os.fstat(descriptor).st_size
+            self._log_start = os.fstat(descriptor)
             self._popen = subprocess.Popen(
                 program.argv,
                 stdin=subprocess.DEVNULL,
@@ -144,11 +148,14 @@ class Child:
         try:
             with self.log.open("rb") as file:
                 end = file.seek(0, os.SEEK_END)
-                file.seek(max(self._log_start, end - _LAST_WORDS_BYTES))
+                same = os.path.samestat(os.fstat(file.fileno()), self._log_start)
+                # It may have been rotated since.
+                start = self._log_start.st_size if same and self._log_start.st_size <= end else 0
+                file.seek(max(start, end - _LAST_WORDS_BYTES))
                 text = file.read().decode(errors="replace")
         except OSError:
             return ""
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join(as_text(text).splitlines()[-lines:])
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
         self._popen.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ from pathlib import Path
 from teamhub.supervisor.children import Child, Identity, Program, end_sessions
 from teamhub.supervisor.record import ChildRecord
 from teamhub.supervisor.terminal import Terminal
+
+log = logging.getLogger("teamhub.supervisor")
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class Keeper:
             update={"pid": identity.pid, "started_at": identity.started_at}
         )
         self._changed()
+        log.info("%s has started, process %d", self.program.title, identity.pid)
         return ""
 
     async def _note_end(self, how: str) -> None:
@@ -138,9 +142,10 @@ class Keeper:
             await self._between()
 
     def _tell(self, how: str) -> None:
+        title = self.program.title
+        log.warning("%s has ended (%s)", title, how)
         if self._unsaid:
             return
-        title = self.program.title
         if self.failures >= GIVEN_UP_SAYING:
             self._unsaid = True
             self._terminal.say(

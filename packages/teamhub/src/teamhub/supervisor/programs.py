@@ -49,12 +49,14 @@ def programs(deployment: Deployment) -> tuple[Program, ...]:
             "the gateway",
             (sys.executable, "-m", "teamhub.serve"),
             shared,
+            keeps_to_its_log=True,
         ),
         Program(
             HUB,
             "the hub",
             (sys.executable, "-m", "jupyterhub", "--config", str(_hub_config())),
             shared,
+            keeps_to_its_log=True,
         ),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from teamhub.accounts import account_name, add_user
 from teamhub.deployment import Deployment
 from teamhub.engines import border
 from teamhub.errors import AccountError, ConfigError, StoreError, TeamhubError
+from teamhub.logs.rotation import rotate_all
+from teamhub.logs.writing import into_file
 from teamhub.model import Desired
 from teamhub.operator import Operator
 from teamhub.store import Store, migrate
@@ -39,6 +42,9 @@ _DRAIN_MARGIN_SECONDS = 20
 _LIVES_WHILE_STARTING = 3
 _CHECK_SECONDS = 0.2
 _STATE_CHECK_SECONDS = 1.0
+_ROTATE_SECONDS = 5.0
+
+log = logging.getLogger("teamhub.supervisor")
 
 
 class Probe(Protocol):
@@ -96,7 +102,14 @@ class Supervisor:
         lock = UpLock(self._deployment)
         lock.take()
         try:
-            with Requests(abandon=lambda: _cancel(me)) as requests:
+            with (
+                Requests(abandon=lambda: _cancel(me)) as requests,
+                into_file(
+                    "supervisor",
+                    self._config.logs.level,
+                    self._deployment.log_file("supervisor"),
+                ),
+            ):
                 await self._run(requests)
         except asyncio.CancelledError:
             raise TeamhubError(
@@ -110,18 +123,22 @@ class Supervisor:
 
     async def _run(self, requests: Requests) -> None:
         coming_up = asyncio.create_task(self._start())
+        rotating = asyncio.create_task(self._rotate_logs())
         try:
             await _first(coming_up, requests.asked.wait())
             if coming_up.done():
                 coming_up.result()
                 await self._supervise(requests)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, TeamhubError):
+                log.error("%s", error)
             # It failed, and not because somebody asked: what ran before us is left alone.
             await self._end_processes(hasten=requests.hasten)
             raise
         finally:
             coming_up.cancel()
-            await asyncio.wait([coming_up])
+            rotating.cancel()
+            await asyncio.wait([coming_up, rotating])
         await self._stop(requests)
 
     # Coming up
@@ -146,6 +163,7 @@ class Supervisor:
         account = await store.accounts.get(admin)
         # Made only now: had the start failed before, nobody would have read the password.
         password = await add_user(store, admin, admin=True) if account is None else None
+        log.info("ready: %s", self._deployment.public_url())
         self._announce(admin, password)
         if first_uid is None and self._config.engine.name == "process":
             self._terminal.say(f"{border.NO_BORDER} ({why})")
@@ -256,6 +274,23 @@ class Supervisor:
         finally:
             asked.cancel()
 
+    async def _rotate_logs(self) -> None:
+        settings = self._config.logs
+        while True:
+            by_copy = {
+                name
+                for name, keeper in self._keepers.items()
+                if not keeper.program.keeps_to_its_log
+            }
+            await asyncio.to_thread(
+                rotate_all,
+                self._deployment.logs_dir,
+                keep_bytes=settings.keep_bytes,
+                keep_files=settings.keep_files,
+                by_copy=by_copy,
+            )
+            await asyncio.sleep(_ROTATE_SECONDS)
+
     async def _put_routes_back(self) -> None:
         """A proxy that was started again knows no routes; the hub would look in a minute."""
         async with Operator(self._deployment) as operator:
@@ -270,6 +305,7 @@ class Supervisor:
     # Ending
 
     async def _stop(self, requests: Requests) -> None:
+        log.info("asked to end: %s", requests.wish.value)
         if requests.wish is Wish.PROCESSES:
             self._terminal.progress("ending the proxy, the hub and the gateway")
             await self._end_processes(hasten=requests.hasten)
