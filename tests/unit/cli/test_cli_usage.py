@@ -23,7 +23,7 @@ COMMANDS = [
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["bogus"], "no such command 'bogus'; see `teamhub --help`"),
+        (["frobnicate"], "no such command 'frobnicate'; see `teamhub --help`"),
         (["users", "ad"], "no such command 'ad'. Did you mean 'add'?; see `teamhub users --help`"),
         (["up", "--prot", "1"], "no such option '--prot'. Did you mean '--port'?"),
         (["up", "--port", "http"], "'http' is not a valid integer; see `teamhub up --help`"),

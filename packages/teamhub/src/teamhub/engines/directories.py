@@ -6,6 +6,7 @@
         about.json     what it is and whose, for whoever reads its log
         log, log.1     stdout and stderr; log.1 is what came before the log was cut
         own/           the workload's user's: address.json
+    <data_dir>/workloads/.ended/<id>/       about.json, log and log.1 of one that was removed
     <sockets>/<short name>/                 the workload's user's: TEAMHUB_RUNTIME_DIR
     <sockets>/wake                          the engine's datagram socket
 
@@ -44,6 +45,10 @@ this and what is written between two looks, which the dispatcher's sweep decides
 KEPT_LOG_BYTES = 1024**2
 """What is kept of a log that is cut, and the most that is read of one."""
 
+KEPT_ENDED = 200
+KEPT_ENDED_BYTES = 256 * 1024**2
+"""How many logs of ended workloads are kept, and how large they are together."""
+
 _RECORD_BYTES = 4096
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -70,6 +75,11 @@ class Directory:
         """What it wrote to stdout and stderr."""
         return self.path / "log"
 
+    @property
+    def older_log(self) -> Path:
+        """What was in the log before it was cut."""
+        return self.path / "log.1"
+
     def create(self, uid: int | None, gid: int | None, launch: Launch | None = None) -> None:
         """Make everything that is not there, empty.
 
@@ -92,6 +102,25 @@ class Directory:
             self.path.chmod(0o711)
             for path in (*own, self.log):
                 os.chown(path, uid, -1 if gid is None else gid, follow_symlinks=False)
+
+    def keep_log(self, ended: Path) -> None:
+        """Move the log to where those of ended workloads are kept, where that is possible.
+
+        Of a workload that was started again after it had ended, two logs are kept.
+        """
+        kept = Directory(ended / self.path.name, ended / self.path.name)
+        try:
+            if not self.log.stat().st_size:
+                return
+            kept.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if kept.log.exists():
+                kept.log.rename(kept.older_log)
+            elif self.older_log.exists():
+                self.older_log.rename(kept.older_log)
+            self.log.rename(kept.log)
+            (self.path / "about.json").rename(kept.path / "about.json")
+        except OSError:
+            return  # it is only a log: the workload must be removed all the same
 
     def wipe(self) -> None:
         """Delete everything. What is not there is no fault."""
@@ -169,14 +198,14 @@ class Directory:
             kept = _tail(self.log)
             # First room, then the copy: it is a full disk that this is against.
             os.truncate(self.log, 0)
-            _write_private(self.path / "log.1", kept)
+            _write_private(self.older_log, kept)
         except OSError:
             return
 
     def log_lines(self, tail: int) -> str:
         """Return the last lines of the log, at most KEPT_LOG_BYTES of each part."""
         text = b""
-        for path in (self.path / "log.1", self.log):
+        for path in (self.older_log, self.log):
             try:
                 text += _tail(path)
             except FileNotFoundError:
@@ -227,7 +256,7 @@ class Directories:
 
 
 class WorkloadLogs:
-    """Finds the logs of workloads, also where no engine runs.
+    """Finds the logs of workloads, also of ended ones, and where no engine runs.
 
     Args:
         data_dir: the deployment's.
@@ -235,23 +264,52 @@ class WorkloadLogs:
 
     def __init__(self, data_dir: Path) -> None:
         self._workloads = data_dir / "workloads"
-        self._known: dict[str, Source] = {}
+        self._ended = ended_logs(data_dir)
+        self._known: dict[Path, Source] = {}
 
     def find(self) -> Sequence[Source]:
-        """Return the logs that there are now; none where the directory is not there."""
-        try:
-            names = [each.name for each in os.scandir(self._workloads) if valid_name(each.name)]
-        except OSError:
-            return ()
-        found: dict[str, Source] = {}
-        for name in sorted(names):
-            directory = Directory(self._workloads / name, self._workloads / name)
-            if name in self._known:
-                found[name] = self._known[name]
-            elif directory.log.exists():
-                found[name] = Source(directory.log, directory.origin())
+        """Return the logs that there are now; none where the directories are not there."""
+        found: dict[Path, Source] = {}
+        for root in (self._workloads, self._ended):
+            for name in _names(root):
+                directory = Directory(root / name, root / name)
+                known = self._known.get(directory.path)
+                if known is not None:
+                    found[directory.path] = known
+                elif directory.log.exists():
+                    found[directory.path] = Source(
+                        directory.log, directory.origin(), ended=root is self._ended
+                    )
         self._known = found
         return list(found.values())
+
+
+def ended_logs(data_dir: Path) -> Path:
+    """Return where the logs of ended workloads are kept, in a directory for each."""
+    return data_dir / "workloads" / ".ended"
+
+
+def forget_logs(ended: Path, *, keep: int = KEPT_ENDED, keep_bytes: int = KEPT_ENDED_BYTES) -> None:
+    """Delete the oldest logs of ended workloads, of which there are too many. Never raises.
+
+    Args:
+        ended: where they are.
+        keep: how many stay at most.
+        keep_bytes: how large all that stay are at most.
+    """
+    found: list[tuple[float, int, Path]] = []
+    for name in _names(ended):
+        try:
+            stats = [each.stat() for each in os.scandir(ended / name)]
+            size_bytes = sum(each.st_size for each in stats)
+            found.append(((ended / name).stat().st_mtime, size_bytes, ended / name))
+        except OSError:
+            continue
+    total_bytes = 0
+    for number, (_, size_bytes, path) in enumerate(sorted(found, reverse=True), 1):
+        total_bytes += size_bytes
+        if number > keep or total_bytes > keep_bytes:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def sockets_path(data_dir: Path, deployment: str) -> Path:
@@ -285,6 +343,13 @@ def make_private(path: Path, mode: int) -> None:
                 f"{path} is a link or belongs to somebody else; delete it and start again",
             ) from None
     path.chmod(mode)
+
+
+def _names(root: Path) -> Sequence[str]:
+    try:
+        return sorted(each.name for each in os.scandir(root) if valid_name(each.name))
+    except OSError:
+        return ()
 
 
 def _open_up(path: Path) -> None:

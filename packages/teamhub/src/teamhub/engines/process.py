@@ -28,7 +28,7 @@ from teamhub_shim.protocol import (
 from teamhub.engines import limits, processes
 from teamhub.engines.base import Engine
 from teamhub.engines.border import NO_BORDER, uid_per_member_possible
-from teamhub.engines.directories import Directories, Directory, valid_name
+from teamhub.engines.directories import Directories, Directory, ended_logs, forget_logs, valid_name
 from teamhub.engines.events import Events
 from teamhub.engines.exits import Exits
 from teamhub.engines.leader import Leader, attempt_of
@@ -75,6 +75,7 @@ class ProcessEngine(Engine):
         _check_name(deployment)
         self._deployment = deployment
         self._directories = Directories(data_dir, deployment)
+        self._ended_logs = ended_logs(data_dir)
         self._stop_timeout_seconds = stop_timeout_seconds
         self._limits = size_limits
         self._locks = Locks(self._directories.workloads)
@@ -263,7 +264,12 @@ class ProcessEngine(Engine):
             left = await asyncio.to_thread(running)
         processes.reap(*leader.process)
         self._opened().remove(self._limits_name(leader.workload_id))
-        await asyncio.to_thread(directory.wipe)
+        await asyncio.to_thread(self._wipe, directory)
+
+    def _wipe(self, directory: Directory) -> None:
+        directory.keep_log(self._ended_logs)
+        directory.wipe()
+        forget_logs(self._ended_logs)
 
     # -- seeing
 

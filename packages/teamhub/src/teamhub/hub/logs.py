@@ -38,7 +38,7 @@ class WithoutSecrets(logging.Filter):
     """For handlers: leaves out what JupyterHub says and no log should have.
 
     The name of a failed sign-in may be a password: where it is an account's, the authenticator
-    says so in a line of its own. And each page's XSRF cookie is announced, with a session's id.
+    says so in a line of its own. And XSRF cookies are announced with the id of a session.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -46,7 +46,7 @@ class WithoutSecrets(logging.Filter):
         text = record.msg if isinstance(record.msg, str) else ""
         if text.startswith("Failed login for"):
             record.msg, record.args = "Failed login", None
-        return not text.startswith("Setting new xsrf cookie")
+        return not text.startswith(("Setting new xsrf cookie", "xsrf id mismatch"))
 
 
 def log_request(handler: Any) -> None:

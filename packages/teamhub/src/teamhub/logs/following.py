@@ -52,6 +52,10 @@ class Follower:
             found.append((source, ends))
         lines = last(found, self._wanted, number)
         for source, ends in found:
+            if source.ended:
+                for file, _ in ends:
+                    file.close()
+                continue
             stream = self._streams[source.path] = _Stream(source)
             for file, _ in ends[1:]:
                 file.close()
@@ -63,7 +67,7 @@ class Follower:
         """Return the lines that have come since the last call, in the order of their times."""
         sources = {source.path: source for source in self._sources()}
         for path, source in sources.items():
-            if path not in self._streams:
+            if path not in self._streams and not source.ended:
                 self._streams[path] = _Stream(source)
         now = time.monotonic()
         lines = [
@@ -72,15 +76,15 @@ class Follower:
             for line in stream.look(now)
             if self._wanted.matches(line)
         ]
-        for path, stream in list(self._streams.items()):
-            if stream.is_over and path not in sources:
-                del self._streams[path]
+        # What has just been read of those that were deleted or moved away was the last.
+        for path in self._streams.keys() - sources.keys():
+            lines += [line for line in self._streams.pop(path).end() if self._wanted.matches(line)]
         return sorted(lines, key=lambda line: line.time)
 
     def close(self) -> None:
         """Let go of all files. A second call does nothing."""
         for stream in self._streams.values():
-            stream.close()
+            stream.end()
         self._streams.clear()
 
     def _sources(self) -> list[Source]:
@@ -99,14 +103,16 @@ class _Followed:
         """How many times what came before a cut was looked for in vain."""
         self._at = at
         self._rest = b""
+        self._cut = False
         begin = max(0, at - _KNOWN_BYTES)
         file.seek(begin)
         self._known = file.read(at - begin)
 
     @property
     def is_cut(self) -> bool:
-        """Whether it has become shorter than what was read of it."""
-        return self._size < self._at
+        """Whether it has become shorter than what was read of it, since it was begun."""
+        self._cut = self._cut or self._size < self._at
+        return self._cut
 
     @property
     def is_deleted(self) -> bool:
@@ -142,6 +148,7 @@ class _Followed:
         left, self._rest = self._rest, b""
         self._at = self.misses = 0
         self._known = b""
+        self._cut = False
         return [left] if left else []
 
     def close(self) -> list[bytes]:
@@ -170,11 +177,6 @@ class _Stream:
         self._files: list[_Followed] = []
         self._before = ""
 
-    @property
-    def is_over(self) -> bool:
-        """Whether no file is left to follow."""
-        return not self._files
-
     def begin_at(self, file: BinaryIO, at: int) -> None:
         """Follow a file from a place on."""
         self._files.append(_Followed(file, at))
@@ -194,11 +196,11 @@ class _Stream:
             for raw in lines:
                 yield self._line(raw, present)
 
-    def close(self) -> None:
-        """Let go of all files."""
-        for followed in self._files:
-            followed.close()
+    def end(self) -> list[Line]:
+        """Let go of all files; return what was left in them without an end."""
+        left = [raw for followed in self._files for raw in followed.close()]
         self._files.clear()
+        return [self._line(raw, moment(time.time())) for raw in left]
 
     def _read(self, followed: _Followed) -> list[bytes]:
         if not followed.is_cut:

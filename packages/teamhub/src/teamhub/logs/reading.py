@@ -166,7 +166,7 @@ def _backwards(files: Files, origin: Origin, wanted: Wanted) -> Iterator[tuple[s
             yield key, line
         if key < wanted.since:
             return
-    yield from release("" if key == "9" else key)
+    yield from release("")
 
 
 def _forwards(files: Files, origin: Origin, wanted: Wanted) -> Iterator[tuple[str, Line]]:
@@ -220,7 +220,7 @@ def lines_backwards(file: BinaryIO, end: int) -> Iterator[bytes]:
             if part or not first:  # what follows the last line's end is no line
                 yield part
             first = False
-    if rest:
+    if rest or not first:
         yield rest
 
 
@@ -229,11 +229,17 @@ def opened(sources: Iterable[Source]) -> Iterator[list[tuple[Source, Files]]]:
     """Open all files of sources, and note how much is in them now."""
     with contextlib.ExitStack() as stack:
         found: list[tuple[Source, Files]] = []
+        seen: set[int] = set()
         for source in sources:
-            files = source.open()
-            for file in files:
+            files = []
+            for file in source.open():
                 stack.callback(file.close)
-            found.append((source, [(file, file.seek(0, os.SEEK_END)) for file in files]))
+                # One that is moved meanwhile would be met twice.
+                inode = os.fstat(file.fileno()).st_ino
+                if inode not in seen:
+                    seen.add(inode)
+                    files.append((file, file.seek(0, os.SEEK_END)))
+            found.append((source, files))
         yield found
 
 

@@ -29,7 +29,7 @@ _AUTHORIZATION = re.compile(
     re.IGNORECASE,
 )
 _COOKIE = re.compile(
-    r"""(cookie["']?\s*[:=]\s*)(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"'][^\r\n]*)""",
+    r"""(cookie["']?\s*[:=]\s*)(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"'…][^\r\n]*)""",
     re.IGNORECASE,
 )
 _SCHEME = re.compile(r"\b((?:bearer|token)\s+)[A-Za-z0-9_.~+/-]{20,}=*", re.IGNORECASE)

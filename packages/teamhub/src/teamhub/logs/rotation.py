@@ -16,6 +16,7 @@ from pathlib import Path
 log = logging.getLogger("teamhub.logs")
 
 _BLOCK_BYTES = 1024**2
+_LOOKS = 1000
 
 
 def rotate(path: Path, *, keep_bytes: int, keep_files: int, by_copy: bool) -> bool:
@@ -76,9 +77,13 @@ def _copy_and_cut(path: Path, older: Path) -> None:
     try:
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with path.open("rb") as source, os.fdopen(descriptor, "wb", buffering=0) as copy:
-            # Once more what was written meanwhile, until there is nothing.
-            while data := source.read(_BLOCK_BYTES):
+            # Once more what was written meanwhile, until there is nothing. A line that crosses a
+            # page of memory can be seen half.
+            end, looks = b"\n", 0
+            while (data := source.read(_BLOCK_BYTES)) or (end != b"\n" and looks < _LOOKS):
                 copy.write(data)
+                end = data[-1:] or end
+                looks = 0 if data else looks + 1
             os.truncate(path, 0)
     except OSError:
         new.unlink(missing_ok=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from teamhub.logs.lines import Origin
+
+_NAME = re.compile(r"([a-z][a-z_-]*)\.log(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,8 @@ class Source:
 
     path: Path
     origin: Origin
+    ended: bool = False
+    """Nothing more comes to it."""
 
     def older(self, number: int) -> Path:
         """Return where the older file of this number is, from 1, the newest of them."""
@@ -58,7 +63,9 @@ class Source:
 def of_processes(logs_dir: Path) -> Sequence[Source]:
     """Return the logs of the processes of a deployment. None where the directory is not there."""
     try:
-        names = sorted(entry.name for entry in os.scandir(logs_dir) if entry.name.endswith(".log"))
+        matches = [_NAME.fullmatch(entry.name) for entry in os.scandir(logs_dir)]
     except OSError:
         return ()
-    return [Source(logs_dir / name, Origin(name.removesuffix(".log"))) for name in names]
+    # One that has just been put aside has no successor until its process says something.
+    names = sorted({match[1] for match in matches if match})
+    return [Source(logs_dir / f"{name}.log", Origin(name)) for name in names]
