@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from hub_standins import Browser, RunningHub
 from teamhub import accounts
+from teamhub.logs.lines import Origin, parse
 from teamhub.store import Store
 
 pytestmark = pytest.mark.node
@@ -158,6 +157,8 @@ async def test_hub_begins_without_warnings_but_those_that_cannot_be_helped(
         "Allowing service gateway to complete OAuth without confirmation",
         "Adding missing route for gateway",
     }
-    for line in start.splitlines():
-        if re.search(" (WARNING|ERROR) ", line):
-            assert any(words in line for words in told), line
+    lines = [parse(line.encode(), Origin("hub")) for line in start.splitlines()]
+    assert any(line.level == "info" for line in lines)
+    for line in lines:
+        if line.level in {"warning", "error", "critical"}:
+            assert any(words in line.message for words in told), line

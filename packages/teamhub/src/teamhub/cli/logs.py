@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from teamhub.cli.choice import Choice, common_options
-from teamhub.engines.directories import WorkloadLogs
+from teamhub.engines.logs import WorkloadLogs
 from teamhub.errors import NotRunningError
 from teamhub.logs.following import Follower
 from teamhub.logs.lines import Line

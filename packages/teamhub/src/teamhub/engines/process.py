@@ -28,11 +28,12 @@ from teamhub_shim.protocol import (
 from teamhub.engines import limits, processes
 from teamhub.engines.base import Engine
 from teamhub.engines.border import NO_BORDER, uid_per_member_possible
-from teamhub.engines.directories import Directories, Directory, ended_logs, forget_logs, valid_name
+from teamhub.engines.directories import Directories, Directory, valid_name
 from teamhub.engines.events import Events
 from teamhub.engines.exits import Exits
 from teamhub.engines.leader import Leader, attempt_of
 from teamhub.engines.locks import Locks
+from teamhub.engines.logs import ended_logs, forget_logs
 from teamhub.engines.processes import MARKER_VARIABLE, Process
 from teamhub.engines.spawn import group_of, spawn
 from teamhub.engines.wake import WakeSocket

@@ -108,6 +108,7 @@ def create(config: Config, store: Store, access: Access, keys: Keys) -> web.Appl
             middlewares.errors(f"{BASE}{_SPEC}"),
             middlewares.short,
             middlewares.callers(access, open_to_all),
+            middlewares.told,
         ],
         client_max_size=BODY_BYTES,
     )

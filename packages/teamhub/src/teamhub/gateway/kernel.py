@@ -18,6 +18,7 @@ from teamhub.config import Config
 from teamhub.errors import NotFoundError, RefusedError, StoreError
 from teamhub.gateway import answers, schemas, wire
 from teamhub.gateway.link import Keys, Link
+from teamhub.logs import about, of_workload
 from teamhub.model import Status, Workload
 from teamhub.store import Store
 
@@ -254,6 +255,7 @@ class Kernel:
                         await self._deliver_waiting(link)
                         if self.link is link:
                             self._linked.set()
+                            log.info("linked to the shim of kernel %s", workload.id)
                 await link.lost()
                 async with self._lock:
                     if self.link is not link:
@@ -438,10 +440,11 @@ class Kernel:
 
     def _spawn(self, work: Any) -> None:
         async def safely() -> None:
-            try:
-                await work
-            except (StoreError, NotFoundError) as error:
-                log.warning("kernel %s: %s", self.workload.id, error)
+            with about(**of_workload(self.workload)):
+                try:
+                    await work
+                except (StoreError, NotFoundError) as error:
+                    log.warning("kernel %s: %s", self.workload.id, error)
 
         # The work outlives the request that began it, and with it the callbacks that it sets up.
         task = asyncio.create_task(safely(), context=request_id.outside())

@@ -16,6 +16,7 @@ from teamhub.gateway import wire
 from teamhub.gateway.kernel import Kernel
 from teamhub.gateway.kernelspecs import Kernelspec
 from teamhub.gateway.link import Keys
+from teamhub.logs import about, of_workload
 from teamhub.model import Desired, Kind, Status, Workload
 from teamhub.store import Store
 from teamhub.store.database import now
@@ -103,6 +104,8 @@ class Kernels:
             workload_id=kernel_id,
             limit=self._config.kernels.per_user,
         )
+        with about(**of_workload(workload)):
+            log.info("kernel %s asked for: %s", workload.id, spec.name)
         return self._take_in(workload)
 
     async def get(self, owner: str, kernel_id: str) -> Kernel:
@@ -130,6 +133,8 @@ class Kernels:
 
     async def delete(self, kernel: Kernel) -> None:
         """Want a kernel to stop; it is shown no more, and its sessions are forgotten."""
+        with about(**of_workload(kernel.workload)):
+            log.info("kernel %s asked to end", kernel.workload.id)
         await self._store.workloads.want_stopped(kernel.workload.id)
         await self._store.sessions.delete_of_kernel(kernel.workload.id)
         workload = await self._store.workloads.get(kernel.workload.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from time import monotonic
 
@@ -18,10 +18,12 @@ from teamhub.gateway.access import Access, HubAwayError, UnknownTokenError
 from teamhub.gateway.bodies import BadRequestError, TooLargeError
 from teamhub.gateway.openapi import HEADER_BYTES, URL_CHARACTERS
 from teamhub.gateway.routes import CALLER, TOKEN
+from teamhub.logs import about
 
 log = logging.getLogger("teamhub.gateway")
 
 REQUEST_ID = "X-Request-Id"
+_ID_CHARACTERS = 64
 _PATH_CHARACTERS = 256
 """Of a path in the log: ours are shorter, and a stranger's fill no disk."""
 
@@ -50,14 +52,21 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
     finally:
         caller = request.get(CALLER)
         log.info(
-            "%s %s %d %s %.0f ms%s",
+            "%s %s %d %s %.0f ms",
             request.method,
             _path(request),
             status,
             caller.name if caller else "-",
             1000 * (monotonic() - began),
-            f" client_request_id={theirs}" if theirs else "",
+            extra={"client_request_id": theirs, **_fields(request)},
         )
+
+
+@web.middleware
+async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Have all that is logged meanwhile say whose request it is for, and about which kernel."""
+    with about(**_fields(request)):
+        return await handler(request)
 
 
 def errors(description: str) -> Middleware:
@@ -150,6 +159,16 @@ def callers(access: Access, open_to_all: Collection[str]) -> Middleware:
 async def name(_request: web.Request, answer: web.StreamResponse) -> None:
     """Put the request's id on its answer; also on one that came before the middlewares."""
     answer.headers[REQUEST_ID] = request_id.current() or request_id.begin()
+
+
+def _fields(request: web.Request) -> Mapping[str, str]:
+    caller = request.get(CALLER)
+    if caller is None:
+        return {}  # of a stranger nothing is believed
+    return {
+        "user": caller.name,
+        "kernel_id": request.match_info.get("kernel_id", "")[:_ID_CHARACTERS],
+    }
 
 
 def token_of(request: web.Request) -> str:
