@@ -51,7 +51,8 @@ def shown(team: TeamServer, words: str, *options: str) -> list[dict[str, Any]]:
 def position(lines: list[dict[str, Any]], words: str) -> int:
     """Where the first line with these words is."""
     messages = [line["message"] for line in lines]
-    assert any(words in message for message in messages), (words, messages)
+    told = "\n".join(messages)
+    assert words in told, f"{words!r} is not in\n{told}"
     return next(n for n, message in enumerate(messages) if words in message)
 
 
@@ -61,6 +62,7 @@ async def test_a_kernel_is_followed_from_the_gateway_to_its_shim_and_back(
     kernel_id = await member.start_kernel()
     async with member.connect(kernel_id) as cells:
         await cells.run("import os; _ = os.system('echo to the descriptor')")
+        shown(team, "linked to the shim", "--kernel", kernel_id)
         async with member.http() as http:
             for what in ("interrupt", "restart"):
                 async with http.post(f"api/kernels/{kernel_id}/{what}") as answer:
@@ -89,6 +91,7 @@ async def test_a_request_is_followed_from_its_answer_to_the_shim(
     kernel_id = await member.start_kernel()
     async with member.connect(kernel_id) as cells:
         assert (await cells.run("6 * 7")).text == "42"
+    shown(team, "linked to the shim", "--kernel", kernel_id)
     async with member.http() as http:
         async with http.post(f"api/kernels/{kernel_id}/interrupt") as answer:
             assert answer.status == 204

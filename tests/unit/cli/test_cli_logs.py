@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -89,6 +90,20 @@ def test_what_can_be_asked_for(
     assert answer.code == 0
     lines = [json.loads(each) for each in answer.out.splitlines()]
     assert [each["message"] for each in lines] == said
+
+
+def test_a_terminal_has_colours(
+    command: Command, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = command("logs", "--data-dir", str(data_dir)).out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    coloured = command("logs", "--data-dir", str(data_dir)).out
+    assert "\x1b[31m error    it fails\x1b[0m" in coloured.replace("\x1b[0m\x1b[31m", "")
+    assert re.sub("\x1b\\[[0-9;]*m", "", coloured) == plain
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in command("logs", "--data-dir", str(data_dir)).out
 
 
 def test_json_has_all_that_is_known(command: Command, data_dir: Path) -> None:

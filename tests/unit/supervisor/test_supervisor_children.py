@@ -71,6 +71,21 @@ async def test_it_is_told_how_a_child_ended_and_what_it_said(
     assert third.last_words(1) == "2"
 
 
+async def test_its_last_words_are_found_after_its_log_was_put_aside(
+    tmp_path: Path, script: Script
+) -> None:
+    log = tmp_path / "log"
+    log.write_text("of one before it\n" * 100)
+    code = "import os; os.mkfifo('go'); print(1, flush=True); open('go').close()"
+    child = Child(script(code), log, tmp_path)
+    await line(log, 101)
+    log.rename(tmp_path / "log.1")
+    log.write_text("in the new one\n")
+    (tmp_path / "go").write_text("")
+    await ended(child)
+    assert child.last_words() == "in the new one"
+
+
 async def test_a_child_has_a_session_and_no_terminal_of_ours(
     tmp_path: Path, script: Script
 ) -> None:

@@ -170,7 +170,8 @@ def _shown() -> Callable[[Line], None]:
 
 def _coloured(line: Line) -> Text:
     style = _STYLES.get(line.level, "")
-    text = Text(f"{_local(line.time):<23}", style="dim")
+    text = Text()
+    text.append(f"{_local(line.time):<23}", style="dim")
     text.append(f" {line.process:<10}", style="cyan")
     text.append(f" {line.level or '-':<8}", style=style)
     ids = [line.fields[name] for name in _IDS if name in line.fields]
