@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from patience import eventually
 from team import Member, TeamServer
@@ -21,18 +23,14 @@ async def test_an_id_leads_from_the_answer_to_the_shim(team: TeamServer, member:
                 made[what] = answer.headers["X-Request-Id"]
 
         async def told() -> bool:
-            logs = [
-                path.read_text(errors="replace")
-                for path in team.data_dir.rglob("log")
-                if path.is_file()
-            ]
-            text = "\n".join(logs)
-            return all(
-                f"{m} of kernel {kernel_id} request_id={id_}" in text for m, id_ in made.items()
-            )
+            lines = (team.data_dir / f"workloads/{kernel_id}/log").read_text().splitlines()
+            said = [json.loads(line) for line in lines if line.startswith("{")]
+            told = {(line["message"], line.get("request_id")) for line in said}
+            return told >= {(f"{m} of kernel {kernel_id}", id_) for m, id_ in made.items()}
 
         await eventually("the shim's lines", told, 10)
-        gateway = (team.data_dir / "logs/gateway.log").read_text(errors="replace")
-        for what in made:
-            assert f"client_request_id=mine-{what}-{member.name}" in gateway
+        lines = (team.data_dir / "logs/gateway.log").read_text().splitlines()
+        said = [json.loads(line) for line in lines]
+        ids = {(line.get("request_id"), line.get("client_request_id")) for line in said}
+        assert ids >= {(id_, f"mine-{what}-{member.name}") for what, id_ in made.items()}
     assert made["interrupt"] != made["restart"]

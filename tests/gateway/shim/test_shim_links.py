@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 
@@ -185,9 +186,9 @@ def test_the_log_says_which_request_asked_for_what(start_shim):
     link.call("restart", request_id="2123456789abcdef")
     link.call("interrupt")  # as older gateways do
     link.call("interrupt", request_id="forged\nline")
-    lines = shim.log().splitlines()
+    lines = [json.loads(line) for line in shim.log().splitlines() if line[:1] == "{"]
+    told = [(line["message"], line.get("request_id")) for line in lines]
     for first, method in enumerate(("attach", "interrupt", "restart")):
-        line = f"{method} of kernel kernel-1 request_id={first}123456789abcdef"
-        assert f"teamhub-shim: {line}" in lines
-    assert "teamhub-shim: interrupt of kernel kernel-1" in lines
-    assert "line" not in lines
+        assert (f"{method} of kernel kernel-1", f"{first}123456789abcdef") in told
+    assert told.count(("interrupt of kernel kernel-1", None)) == 2
+    assert {line["kernel_id"] for line in lines} == {"kernel-1"}

@@ -100,7 +100,7 @@ def test_a_terminal_has_colours(
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     coloured = command("logs", "--data-dir", str(data_dir)).out
-    assert "\x1b[31m error    it fails\x1b[0m" in coloured.replace("\x1b[0m\x1b[31m", "")
+    assert re.search("\x1b\\[31m.*it fails\x1b\\[0m", coloured)
     assert re.sub("\x1b\\[[0-9;]*m", "", coloured) == plain
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in command("logs", "--data-dir", str(data_dir)).out

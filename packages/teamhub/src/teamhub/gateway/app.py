@@ -108,7 +108,7 @@ def create(config: Config, store: Store, access: Access, keys: Keys) -> web.Appl
             middlewares.errors(f"{BASE}{_SPEC}"),
             middlewares.short,
             middlewares.callers(access, open_to_all),
-            middlewares.told,
+            middlewares.about_request,
         ],
         client_max_size=BODY_BYTES,
     )

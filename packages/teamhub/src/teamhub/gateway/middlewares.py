@@ -63,7 +63,7 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 @web.middleware
-async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def about_request(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Have all that is logged meanwhile say whose request it is for, and about which kernel."""
     with about(**_fields(request)):
         return await handler(request)
