@@ -238,30 +238,39 @@ def test_a_page_of_logs_for_people(team: TeamServer) -> None:
 
 async def test_logs_are_rotated_while_it_runs(own_team: TeamServer) -> None:
     path = own_team.data_dir / "teamhub.toml"
-    path.write_text("[logs]\nkeep_bytes = 20000\nkeep_files = 2\n")
+    path.write_text("[logs]\nkeep_bytes = 20000\nkeep_files = 9\n")
     own_team.start()
     member = own_team.member(new_name())
-    hub, gateway = (own_team.data_dir / f"logs/{name}.log" for name in ("hub", "gateway"))
+    count = 0
+
+    async def ask(http: aiohttp.ClientSession) -> None:
+        nonlocal count
+        for _ in range(100):
+            for url in (f"{own_team.gateway_url}/api/kernels", f"{own_team.url}/hub/api/users"):
+                async with http.get(f"{url}/no-{count}") as answer:
+                    assert answer.status == 404 or "hub" in url
+            count += 1
+
     async with member.http() as http:
-        count = 0
-
-        async def ask() -> None:
-            nonlocal count
-            for _ in range(200):
-                async with http.get(f"api/kernels/no-{count}") as answer:
-                    assert answer.status == 404
-                count += 1
-
         for _ in range(2):
-            await ask()
-            wait_until("it is put aside", partial(is_another, gateway, gateway.stat().st_ino))
-        await ask()
-    assert hub.exists()
-    lines = logs(own_team, "--process", "gateway", "--since", "1h")
-    asked = [line["message"] for line in lines if "/api/kernels/no-" in line["message"]]
-    assert [int(re.findall(r"no-(\d+)", text)[0]) for text in asked] == list(range(count))
+            older = [own_team.data_dir / f"logs/{name}.log.1" for name in ("hub", "gateway")]
+            before = [inode(path) for path in older]
+            await ask(http)
+            for path, known in zip(older, before, strict=True):
+                wait_until(f"there is another {path.name}", partial(is_another, path, known))
+        await ask(http)
+    for process in ("hub", "gateway"):
+        lines = logs(own_team, "--process", process, "--since", "1h")
+        found = [re.search(r"GET \S+/no-(\d+) ", line["message"]) for line in lines]
+        numbers = [int(match[1]) for match in found if match]
+        assert sorted(set(numbers)) == list(range(count)), process
 
 
-def is_another(path: Path, before: int) -> bool:
-    """Whether there is another file, or none, at a path."""
-    return not path.exists() or path.stat().st_ino != before
+def inode(path: Path) -> int | None:
+    """Which file is at a path, None where there is none."""
+    return path.stat().st_ino if path.exists() else None
+
+
+def is_another(path: Path, before: int | None) -> bool:
+    """Whether there is another file at a path than before."""
+    return inode(path) not in {before, None}

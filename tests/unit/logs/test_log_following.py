@@ -154,6 +154,22 @@ def test_the_last_words_of_a_workload_that_is_deleted(tmp_path: Path, follow: Fo
     assert said(follower.look()) == ["again"]
 
 
+def test_a_log_that_somebody_deletes_does_not_show_the_older_ones_again(
+    tmp_path: Path, follow: Following
+) -> None:
+    hub = tmp_path / "hub.log"
+    append(tmp_path / "hub.log.1", line(1, "old"))
+    append(hub, line(2, "a"))
+    follower = follow()
+    assert said(follower.begin(9)) == ["old", "a"]
+    append(hub, line(3, "b"))
+    hub.unlink()
+    assert said(follower.look()) == ["b"]
+    assert follower.look() == []
+    append(hub, line(4, "c"))
+    assert said(follower.look()) == ["c"]
+
+
 def test_only_what_is_wanted_is_given(tmp_path: Path, follow: Following) -> None:
     follower = follow(Wanted(level="error"))
     follower.begin(9)

@@ -175,11 +175,13 @@ class _Stream:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._files: list[_Followed] = []
+        self._is_begun = False
         self._before = ""
 
     def begin_at(self, file: BinaryIO, at: int) -> None:
         """Follow a file from a place on."""
         self._files.append(_Followed(file, at))
+        self._is_begun = True
 
     def look(self, now: float) -> Iterator[Line]:
         """Yield what has come."""
@@ -225,18 +227,19 @@ class _Stream:
             if _inode(self.source.path.stat()) == newest:
                 return
         except OSError:
-            if newest is not None:
+            if self._is_begun:
                 return  # renamed or deleted, and there is no other yet
         known = {followed.inode for followed in self._files}
         newer: list[_Followed] = []
         met = False
         for file in self.source.open():
             met = met or _inode(os.fstat(file.fileno())) in known
-            if met:
+            if met or (newest is None and newer and self._is_begun):
                 file.close()  # it and what is older have been read
             else:
                 newer.append(_Followed(file, 0))
         self._files += reversed(newer)
+        self._is_begun = self._is_begun or bool(newer)
         for followed in self._files[:-1]:
             followed.left_at = followed.left_at or now
 
