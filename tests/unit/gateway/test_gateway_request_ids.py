@@ -19,6 +19,7 @@ from teamhub.config import Config
 from teamhub.gateway.app import BASE
 from teamhub.gateway.kernel import Kernel
 from teamhub.gateway.link import Keys, Link
+from teamhub.logs import JsonFormatter
 from teamhub_shim import protocol
 
 ID = re.compile(r"[0-9a-f]{16}")
@@ -32,7 +33,7 @@ class Lines(logging.Handler):
         self.seen: list[tuple[str, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.seen.append((request_id.current(), record.getMessage()))
+        self.seen.append((request_id.current(), JsonFormatter("gateway").format(record)))
 
 
 @pytest.fixture
@@ -79,9 +80,9 @@ async def test_a_clients_own_is_only_logged(
     theirs = "00000000deadbeef"
     made, _ = await ask(client, "/api/kernels", **{"X-Request-Id": theirs})
     assert made != theirs
-    assert [line for of, line in lines if of == made and f"client_request_id={theirs}" in line]
+    assert [line for of, line in lines if of == made and f'"client_request_id": "{theirs}"' in line]
     await ask(client, "/api/kernels", **{"X-Request-Id": "é" + "x" * 500})
-    assert lines[-1][1].endswith("client_request_id=?" + "x" * 63)
+    assert json.loads(lines[-1][1])["client_request_id"] == "?" + "x" * 63
     await ask(client, "/api/kernels")
     assert "client_request_id" not in lines[-1][1]
 

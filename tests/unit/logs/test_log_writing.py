@@ -6,6 +6,7 @@ import json
 import logging
 import subprocess
 import sys
+from contextvars import Context, copy_context
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ from teamhub.logs.lines import TIME_CHARACTERS, time_of
 from teamhub.logs.writing import LONGEST_TEXT, into_file
 
 
-def written(record: logging.LogRecord) -> dict[str, str]:
-    line = JsonFormatter("hub").format(record)
+def written(record: logging.LogRecord, context: Context | None = None) -> dict[str, str]:
+    line = (context or request_id.outside()).run(JsonFormatter("hub").format, record)
     assert "\n" not in line
     assert len(time_of(line.encode())) == TIME_CHARACTERS
     return dict(json.loads(line))
@@ -52,8 +53,9 @@ def test_a_line_says_what_it_is_about() -> None:
 
 
 def test_the_request_that_is_being_served_is_in_the_line() -> None:
-    made = request_id.begin()
-    assert written(record("x"))["request_id"] == made
+    context = copy_context()
+    made = context.run(request_id.begin)
+    assert written(record("x"), context)["request_id"] == made
 
 
 def test_no_secret_is_in_a_message_or_a_traceback() -> None:
