@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from aiohttp import WSCloseCode, WSMessage, WSMsgType
 from gateway_rig import DEADLINE_SECONDS, GatewayRig, Member, Socket
+from teamhub.config import Config
 from teamhub.gateway import wire
 from teamhub.gateway.access import Caller
 from teamhub.gateway.channels import Channels
-from teamhub.model import Status
+from teamhub.gateway.kernel import Kernel
+from teamhub.model import Kind, Status
 from teamhub.reasons import Reason
 
 FACTS = {"status": "ok", "banner": "a banner"}
@@ -189,6 +191,32 @@ async def test_an_interrupt_answers_what_waits_to_run_and_nothing_else(
     content = await told(socket, execution, "execute_reply")
     assert content["ename"] == "KeyboardInterrupt"
     assert await waiting(rig, kernel_id) == [info, comm]
+
+
+class LinkStandIn:
+    """Takes calls, as a shim that has just been reached."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    async def call(self, method: str, **_: Any) -> None:
+        self.calls.append(method)
+
+
+async def test_an_interrupt_while_what_waited_is_handed_over_reaches_the_kernel(
+    rig: GatewayRig,
+) -> None:
+    await rig.start()
+    workload = await rig.store.workloads.add(Kind.KERNEL, "ada", "python3", environment="python3")
+    kernel = Kernel(workload, Config(), rig.store)
+    link = LinkStandIn()
+    async with kernel._lock:  # as the gateway has it while it hands over
+        interrupting = asyncio.create_task(kernel.interrupt())
+        await asyncio.sleep(0)
+        kernel.link = link  # type: ignore[assignment]
+        kernel._linked.set()
+    await interrupting
+    assert link.calls == ["interrupt"]
 
 
 async def test_the_reply_is_for_who_asked_and_the_error_for_all(

@@ -174,16 +174,13 @@ class Kernel:
             RefusedError: the shim says why it could not, or cannot be reached.
             TimeoutError: it did not answer.
         """
-        if self._direct or self.workload.status is Status.RUNNING:
-            await (await self._reached()).call("interrupt")
-            return
-        async with self._lock:
-            for message in await self._store.waiting.of(self.workload.id):
-                # Only what would run: a kernel answers the rest, interrupted or not.
-                if wire.msg_type_of(message.frames) == "execute_request":
-                    clients = list(self.clients.values())
-                    self._answer(message.channel, message.frames, clients, answers.interrupted())
-                    await self._store.waiting.delete_one(message.number)
+        if not self._direct and self.workload.status is not Status.RUNNING:
+            async with self._lock:
+                # Whoever held the lock may have handed what waited to the shim just now.
+                if not self._direct:
+                    await self._answer_interrupted()
+                    return
+        await (await self._reached()).call("interrupt")
 
     async def restart(self) -> None:
         """Restart in place. One that is only starting is left to start; an ended one starts anew.
@@ -406,6 +403,14 @@ class Kernel:
             clients = list(self.clients.values())
             await self._answer_failure(message.channel, message.frames, clients)
             await self._store.waiting.delete(self.workload.id, message.number)
+
+    async def _answer_interrupted(self) -> None:
+        for message in await self._store.waiting.of(self.workload.id):
+            # Only what would run: a kernel answers the rest, interrupted or not.
+            if wire.msg_type_of(message.frames) == "execute_request":
+                clients = list(self.clients.values())
+                self._answer(message.channel, message.frames, clients, answers.interrupted())
+                await self._store.waiting.delete_one(message.number)
 
     async def _answer_failure(
         self, channel: str, request: wire.Parts, clients: Sequence[Client]
