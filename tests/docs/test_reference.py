@@ -149,7 +149,6 @@ def test_every_process_and_what_it_may_do() -> None:
 
 
 def test_every_operation_of_the_kernel_api() -> None:
-    pytest.importorskip("teamhub.gateway.openapi")
     spec = rest.description()
     found = list(rest.operations(spec))
     assert len(found) > 20
