@@ -19,7 +19,7 @@ from teamhub.cli.main import INTERRUPTED
 from teamhub.errors import TeamhubError
 from teamhub.reasons import Reason
 
-from reference.markdown import code, definitions, heading, plain, table
+from reference.markdown import code, facts, heading, plain, table
 
 ROOT = Path(__file__).parents[3]
 
@@ -167,7 +167,7 @@ def _kind(kind: type[TeamhubError]) -> str:
         [
             heading(code(kind.__name__), 3, f"error-{kind.__name__.lower()}"),
             plain(" ".join(about.split())) + "\n",
-            definitions(
+            facts(
                 [
                     ("What to do", plain(kind.remedy)),
                     ("Exit status of a command", str(kind.exit_code)),
@@ -182,7 +182,7 @@ def _reason(reason: Reason) -> str:
         [
             heading(code(reason.value), 3, f"reason-{reason.value}"),
             plain(meaning(reason)) + "\n",
-            definitions([("What to do", plain(reason.remedy))]),
+            f"What to do: {plain(reason.remedy)}\n",
         ]
     )
 

@@ -47,6 +47,11 @@ def definitions(pairs: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"{term}\n: {meaning}\n" for term, meaning in pairs)
 
 
+def facts(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return short facts, a line each; names are text, values Markdown."""
+    return "\n".join(f"- {name}: {value}" for name, value in pairs) + "\n"
+
+
 def _cell(text: str) -> str:
     # Within code, too, a bar ends a cell.
     return re.sub(r"(?<!\\)\|", r"\\|", " ".join(text.split()))

@@ -49,7 +49,7 @@ def operations(spec: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str,
 def page() -> str:
     """Return what the API answers, by the description's own chapters."""
     spec = description()
-    parts = [spec["info"]["description"]]
+    parts = [spec["info"]["description"], "", _problems(spec)]
     for tag in spec["tags"]:
         parts += [heading(tag["name"].title(), 2, f"api-{tag['name']}")]
         parts += [plain(tag["description"]) + "\n"]
@@ -76,16 +76,15 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
     if "requestBody" in operation:
         body = operation["requestBody"]["content"]["application/json"]["schema"]
         parts.append(f"Body: {_type(body)}.\n")
-    answers = [
-        (status, _answer(answer)) for status, answer in sorted(operation["responses"].items())
-    ]
-    parts.append(table(("status", "answer"), answers))
+    answers = sorted(operation["responses"].items())
+    rows = [(status, _answer(answer)) for status, answer in answers if "$ref" not in answer]
+    problems = ", ".join(status for status, answer in answers if "$ref" in answer)
+    rows.append((problems, "[Problem](#schema-problem)"))
+    parts.append(table(("status", "answer"), rows))
     return "\n".join(parts)
 
 
 def _answer(answer: Mapping[str, Any]) -> str:
-    if "$ref" in answer:
-        return _words(answer["$ref"].rpartition("/")[2])
     kinds = [
         _type(content["schema"]) if content.get("schema") else code(name)
         for name, content in answer.get("content", {}).items()
@@ -93,9 +92,15 @@ def _answer(answer: Mapping[str, Any]) -> str:
     return f"{plain(answer['description'])} {', '.join(kinds)}"
 
 
-def _words(name: str) -> str:
-    spaced = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name)
-    return f"{spaced.strip().capitalize()}: [Problem](#schema-problem)"
+def _problems(spec: Mapping[str, Any]) -> str:
+    """What each status of 400 and more means, wherever it comes."""
+    means = {
+        status: spec["components"]["responses"][answer["$ref"].rpartition("/")[2]]["description"]
+        for _, _, operation in operations(spec)
+        for status, answer in operation["responses"].items()
+        if "$ref" in answer
+    }
+    return table(("status", "what it means"), [(s, plain(t)) for s, t in sorted(means.items())])
 
 
 def _schema(name: str, schema: Mapping[str, Any]) -> str:

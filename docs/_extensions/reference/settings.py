@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from teamhub.config.documentation import ENTRIES, Setting, settings, tables, toml
 from teamhub.config.settings import Part
 
-from reference.markdown import code, definitions, heading, plain
+from reference.markdown import code, facts, heading, plain
 
 _RESTARTS = {
     Part.HUB: "the hub",
@@ -51,7 +51,7 @@ def _setting(one: Setting) -> str:
         [
             heading(code(one.path), level, target(one.path)),
             plain(one.text) + "\n",
-            definitions(about),
+            facts(about),
         ]
     )
 

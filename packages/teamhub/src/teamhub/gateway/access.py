@@ -32,9 +32,19 @@ _TIMEOUT = aiohttp.ClientTimeout(total=10)
 class UnknownTokenError(TeamhubError):
     """The token is missing, unknown, revoked, or not good for the gateway."""
 
+    remedy = (
+        "Make a new token on the page Tokens, or have an administrator make one with "
+        "`teamhub tokens create`, and send it whole: as `Authorization: token …` or `?token=…`."
+    )
+
 
 class HubAwayError(TeamhubError):
     """The hub cannot be asked, and nothing recent enough is known of the token."""
+
+    remedy = (
+        "Try again in a moment: the hub is restarted when it ends, and running kernels are not "
+        "affected. If it lasts, `teamhub status` says what is wrong with the hub."
+    )
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,16 @@ _NO_NUL = r"^[^\x00]*$"
 class BadRequestError(TeamhubError):
     """What the client sent cannot be understood; the message says what was expected."""
 
+    remedy = (
+        "Compare what is sent with the reference of the kernel API, which the gateway serves as "
+        "`/services/gateway/api/spec.json`, too."
+    )
+
 
 class TooLargeError(TeamhubError):
     """The body is larger than what is taken."""
+
+    remedy = "Send less: data belongs in files or in the kernel's websocket, not in a request."
 
 
 Text = Annotated[str, StringConstraints(pattern=_NO_NUL)]
