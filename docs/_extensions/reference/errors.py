@@ -17,12 +17,17 @@ from pathlib import Path
 import teamhub
 from teamhub.cli.main import INTERRUPTED
 from teamhub.errors import TeamhubError
+from teamhub.hub.failures import _WORDS
 from teamhub.reasons import Reason
 
 from reference.markdown import code, facts, heading, plain, table
 
 ROOT = Path(__file__).parents[3]
 
+USAGE = "UsageError"
+"""What the command line says of arguments; click's own sentences are not listed."""
+
+_USAGE = {"fail", "BadParameter", "ClickException", "UsageError"}
 _LEFT_OUT = {"teamhub.hub.jupyterhub_config", "teamhub.store.migrations"}
 _PARTS = (
     ("teamhub.cli", "The command line"),
@@ -182,7 +187,12 @@ def _reason(reason: Reason) -> str:
         [
             heading(code(reason.value), 3, f"reason-{reason.value}"),
             plain(meaning(reason)) + "\n",
-            f"What to do: {plain(reason.remedy)}\n",
+            facts(
+                [
+                    ("On the page of a notebook server", plain(_WORDS[reason])),
+                    ("What to do", plain(reason.remedy)),
+                ]
+            ),
         ]
     )
 
@@ -195,6 +205,8 @@ def _listed(found: set[Message]) -> str:
     lines: dict[str, None] = {}
     for one in sorted(found, key=lambda one: (one.text.lower(), one.kind)):
         of = f"[{one.kind}](#error-{one.kind.lower()})"
+        if one.kind == USAGE:
+            of = "wrong usage, [exit status](errors.md#exit-statuses) 2"
         if one.status is not None:
             of = f"{one.status} {HTTPStatus(one.status).phrase}"
         lines[f"- {plain(one.text)} ({of})"] = None  # the same may be said in two places
@@ -220,6 +232,8 @@ def _said(node: ast.AST, module: str, known: set[str]) -> Iterator[Message]:
         yield from (Message(module, name, text) for text in texts if " " in text.strip("… "))
     elif name == "ValueError" and module.startswith("teamhub.config"):
         yield from (Message(module, "ConfigError", text) for text in texts)
+    elif name in _USAGE and module.startswith("teamhub.cli"):
+        yield from (Message(module, USAGE, text) for text in texts)
     elif status is not None and 400 <= status < 600 and name in {"HTTPError", "__init__"}:
         yield from (Message(module, name, text, status) for text in texts if " " in text)
 
