@@ -74,7 +74,8 @@ def mentioned() -> Iterator[tuple[str, str]]:
         for found in _INLINE.findall(page.read_text()):
             yield named(page), found
     texts = {
-        **{f"the remedy of {reason}": text for reason, text in REMEDIES.items()},
+        **{f"the remedy of {reason}": one.member for reason, one in REMEDIES.items()},
+        **{f"{reason}, for administrators": one.administrator for reason, one in REMEDIES.items()},
         **{f"the remedy of {kind.__name__}": kind.remedy for kind in errors.kinds()},
         **{f"a message of {one.module}": one.text for one in errors.messages()},
     }

@@ -102,6 +102,7 @@ def test_every_reason_with_its_remedy() -> None:
         written = section("errors", f"`{reason.value}`")
         assert errors.meaning(reason).split()[0] in written
         assert "\n- What to do: " in written
+        assert f"\n- An administrator: {reason.remedy.administrator[:8]}" in written
         assert f"\n- On the page of a notebook server: {_WORDS[reason]}" in written
 
 

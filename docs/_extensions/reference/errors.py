@@ -190,7 +190,8 @@ def _reason(reason: Reason) -> str:
             facts(
                 [
                     ("On the page of a notebook server", plain(_WORDS[reason])),
-                    ("What to do", plain(reason.remedy)),
+                    ("What to do", plain(reason.remedy.member)),
+                    ("An administrator", plain(reason.remedy.administrator)),
                 ]
             ),
         ]

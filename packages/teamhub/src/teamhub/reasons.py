@@ -4,7 +4,21 @@ What can be done about each is here, too, once: pages, commands and the referenc
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What to do, in whole sentences.
+
+    Attributes:
+        member: for whoever's kernel or notebook server it is.
+        administrator: for who runs the team server.
+    """
+
+    member: str
+    administrator: str
 
 
 class Reason(StrEnum):
@@ -34,56 +48,65 @@ class Reason(StrEnum):
     """The engine refused or failed; the detail has its words."""
 
     @property
-    def remedy(self) -> str:
-        """What can be done about it: sentences for a member, then for an administrator."""
+    def remedy(self) -> Remedy:
+        """What can be done about it."""
         return REMEDIES[self]
 
 
-REMEDIES: Mapping[Reason, str] = {
-    Reason.ASKED: "Nothing is wrong. Start it again when you need it.",
-    Reason.CULLED: (
-        "Nothing is wrong with it. Start it again; ask your administrator for another limit if it "
-        "was ended while you needed it."
+REMEDIES: Mapping[Reason, Remedy] = {
+    Reason.ASKED: Remedy(
+        "Nothing is wrong. Start it again when you need it.",
+        "Nothing is wrong.",
     ),
-    Reason.COMMAND_NOT_FOUND: (
-        "Choose another kernel until your administrator has mended this one. Administrator: see "
-        "that the environment's `argv` and `prefix` name programs that exist and that the member's "
-        "account may execute."
+    Reason.CULLED: Remedy(
+        "Start it again. If you needed it, ask your administrator for another limit.",
+        "Nothing is wrong; the limits are in the settings.",
     ),
-    Reason.EXITED_AT_START: (
-        "Read its last log lines, which are shown with it: they say why. Often a package in your "
-        "home shadows one that it needs, your home is full, or the environment lacks its Jupyter "
-        "kernel (for Python, the package ipykernel)."
+    Reason.COMMAND_NOT_FOUND: Remedy(
+        "Choose another kernel until your administrator has mended this one.",
+        "See that the environment's `argv` and `prefix` name programs that exist, and that its "
+        "owner's account may execute them.",
     ),
-    Reason.START_TIMEOUT: (
-        "Try once more: the machine may have been busy. If it happens again, read its log. "
-        "Administrator: raise `kernels.start_timeout_seconds`, or for notebook servers "
-        "`servers.start_timeout_seconds`, where a start simply takes long."
+    Reason.EXITED_AT_START: Remedy(
+        "Its last log lines say why. Often a package in your home hides one that it needs, or your "
+        "home is full.",
+        "Its log says why. Often the environment lacks its Jupyter kernel (for Python, the package "
+        "ipykernel), or a file in the owner's home breaks it (in `~/.ipython` or `~/.local`).",
     ),
-    Reason.EXITED: (
-        "Restart the kernel. If your code did not end it on purpose (`exit()`, `os._exit()`), its "
-        "log has its last words."
+    Reason.START_TIMEOUT: Remedy(
+        "Try once more: the machine may have been busy. If it happens again, tell your "
+        "administrator.",
+        "Its log says how far it came. Where a start takes long (a slow disk), raise "
+        "`kernels.start_timeout_seconds`, or `servers.start_timeout_seconds` for notebook servers.",
     ),
-    Reason.KILLED: (
-        "Restart the kernel. Most often the machine had no memory left and ended its largest "
-        "process, or somebody used `kill`. Administrator: the machine's own log (`dmesg`) names "
-        "what was ended for memory; a `memory` in the size keeps one kernel from taking it all."
+    Reason.EXITED: Remedy(
+        "Restart it. If your code did not end it on purpose (`exit()`), its log has its last "
+        "words.",
+        "Its log has its last words; its owner can start it again.",
     ),
-    Reason.OUT_OF_MEMORY: (
-        "Use less memory at once, or choose a larger size, then restart the kernel. "
-        "Administrator: sizes and their `memory` are in the settings."
+    Reason.KILLED: Remedy(
+        "Restart it. Most often the machine had no memory left and ended its largest process: use "
+        "less, or choose a larger size.",
+        "The machine's own log (`journalctl -k`) says who has killed it. A `memory` in the sizes "
+        "keeps one kernel from taking all that the machine has.",
     ),
-    Reason.VANISHED: (
-        "Restart the kernel. The machine was restarted, or everything on it was ended; what was "
-        "not saved in a notebook or a file is gone."
+    Reason.OUT_OF_MEMORY: Remedy(
+        "Use less memory at once, or choose a larger size, then restart it.",
+        "Let its owner choose a larger size, or give the size more `memory`.",
     ),
-    Reason.NO_SUCH_ENVIRONMENT: (
-        "Choose another kernel. Administrator: an environment or a size was taken out of the "
-        "settings, or has another name, since this was started."
+    Reason.VANISHED: Remedy(
+        "Restart it. What was not saved in a notebook or a file is gone.",
+        "Nothing, if the machine was restarted. Otherwise something has ended everything of it at "
+        "once; the machine's own log may say what.",
     ),
-    Reason.ENGINE: (
-        "Try once more; the words beside it are the engine's. Administrator: `teamhub doctor` and "
-        "the gateway's log say more."
+    Reason.NO_SUCH_ENVIRONMENT: Remedy(
+        "Choose another kernel or size.",
+        "Put the environment or size back into the settings, or let its owner choose another.",
+    ),
+    Reason.ENGINE: Remedy(
+        "Try once more. If it happens again, show your administrator the words beside it.",
+        "The words beside it are the engine's own. `teamhub doctor` and the gateway's log say "
+        "more.",
     ),
 }
 """What to do about each reason."""
