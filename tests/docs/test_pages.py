@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import click
 import pytest
 from documented import DOCS, ROOT, Block, blocks, named, pages
-from reference import errors
+from reference import commands, errors
 from teamhub.cli.main import teamhub
 from teamhub.config import Config
 from teamhub.reasons import REMEDIES
@@ -23,7 +23,8 @@ _SHELLS = ("sh", "ini")
 PROMISED = {
     *("init", "config", "groups", "servers", "logs", "doctor", "completion"),
     *("users approve", "users decline", "users role", "users remove", "users import"),
-    *("tokens list", "tokens revoke", "kernels show", "kernels logs", "status --watch"),
+    *("users list --waiting", "users reset --revoke-tokens", "status --watch"),
+    *("tokens list", "tokens revoke", "kernels show", "kernels logs"),
 }
 _UNIT = re.compile(r"^Exec\w+=")
 
@@ -50,7 +51,17 @@ def shell_lines() -> Iterator[tuple[str, list[str]]]:
                     yield named(block.page), words
 
 
-LINES = list(shell_lines())
+def examples() -> Iterator[tuple[str, list[str]]]:
+    """Every example that a command's own help gives."""
+    for context in commands.walk():
+        for found in re.findall(
+            r"Examples?: (.*?)(?:\n\n|$)", context.command.help or "", re.DOTALL
+        ):
+            for line in re.split(r"; |, then ", " ".join(found.split())):
+                yield context.command_path, shlex.split(line)
+
+
+LINES = [*shell_lines(), *examples()]
 
 
 def test_there_are_lines_to_look_at() -> None:

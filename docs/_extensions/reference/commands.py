@@ -13,6 +13,8 @@ from reference.markdown import block, code, definitions, heading, plain
 COMMON = ("data_dir", "config_file", "as_json")
 """The options that all commands have, shown once."""
 
+_EXAMPLE = "Example: "
+
 
 def page() -> str:
     """Return all commands in the order in which `--help` lists them."""
@@ -84,7 +86,9 @@ def _help(command: click.Command) -> str:
         if paragraph.startswith("\b\n"):
             parts.append(block(paragraph.removeprefix("\b\n")))
         else:
-            parts.append(plain(" ".join(paragraph.split())) + "\n")
+            text, _, example = " ".join(paragraph.split()).partition(_EXAMPLE)
+            parts += [plain(text) + "\n"] if text else []
+            parts += [block(example)] if example else []
     if command.deprecated:
         parts.append("It is deprecated.\n")
     return "\n".join(parts)
