@@ -210,7 +210,9 @@ def _listed(found: set[Message]) -> str:
             of = "wrong usage, [exit status](errors.md#exit-statuses) 2"
         if one.status is not None:
             of = f"{one.status} {HTTPStatus(one.status).phrase}"
-        lines[f"- {plain(one.text)} ({of})"] = None  # the same may be said in two places
+        lines[f"- {plain(' '.join(one.text.split()))} ({of})"] = (
+            None  # the same may be said in two places
+        )
     return "\n".join(lines) + "\n"
 
 
