@@ -46,7 +46,7 @@ def blocks(language: str) -> Sequence[Block]:
 
 def script(name: str) -> str:
     """Return the one script of this name, as it stands in the documentation."""
-    (found,) = [block for block in blocks("python") if block.name == name]
+    (found,) = [each for each in [*blocks("python"), *blocks("sh")] if each.name == name]
     return found.text
 
 
