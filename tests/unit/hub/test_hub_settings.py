@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from jupyterhub.app import JupyterHub
+from jupyterhub.auth import Authenticator
 from jupyterhub.proxy import ConfigurableHTTPProxy
 from jupyterhub.spawner import Spawner
 from teamhub.config import Config, HubSettings, ProxySettings
@@ -13,6 +14,7 @@ from teamhub.deployment import Deployment
 from teamhub.hub.assemble import GATEWAY_SCOPE, assemble
 
 CLASSES = {
+    "Authenticator": Authenticator,
     "JupyterHub": JupyterHub,
     "ConfigurableHTTPProxy": ConfigurableHTTPProxy,
     "Spawner": Spawner,

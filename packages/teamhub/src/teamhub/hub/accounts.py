@@ -16,9 +16,10 @@ from traitlets import default
 
 from teamhub.accounts import NAME_PATTERN, check
 from teamhub.errors import StoreError
+from teamhub.hub.pages import Page, pages
 from teamhub.hub.process import current
 from teamhub.hub.roles import assign
-from teamhub.hub.sign_in import NewPasswordNeeded, SignInHandler, TooManyFailures
+from teamhub.hub.sign_in import NewPasswordNeeded, TooManyFailures
 from teamhub.hub.throttle import Throttle
 from teamhub.store.accounts import Account
 
@@ -35,9 +36,9 @@ class AccountAuthenticator(Authenticator):  # type: ignore[misc]
         """Having an account is the allow list."""
         return True
 
-    def get_handlers(self, app: object) -> list[tuple[str, type]]:
-        """Return the sign-in page."""
-        return [("/login", SignInHandler)]
+    def get_handlers(self, app: object) -> list[Page]:
+        """Return all pages of ours; JupyterHub puts its own behind them."""
+        return pages()
 
     def validate_username(self, username: str) -> bool:
         """Return whether it can be an account's name."""

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from teamhub.deployment import Deployment
+from teamhub.hub import assets
 from teamhub.hub.logs import RequestIds, log_request
+from teamhub.hub.pages import template_variables
 from teamhub.hub.roles import administrator_role
 from teamhub.hub.spawner import STOP_MARGIN_SECONDS
 
@@ -23,8 +25,16 @@ HTTP_TIMEOUT_SECONDS = 30
 POLL_SECONDS = 10
 SQLITE_BUSY_TIMEOUT_SECONDS = 15
 
-# The hub's lists in which `[hub.extra]` adds to ours: without ours nothing works.
-_ADDED_TO = {("JupyterHub", "services"), ("JupyterHub", "load_roles")}
+AUTH_REFRESH_SECONDS = 60
+"""After how long at most a page knows that an account has changed: its role, a reset password."""
+
+# The hub's settings in which `[hub.extra]` adds to ours: without ours nothing works.
+_ADDED_TO = {
+    ("JupyterHub", "services"),
+    ("JupyterHub", "load_roles"),
+    ("JupyterHub", "template_paths"),
+    ("JupyterHub", "template_vars"),
+}
 
 Traitlets = dict[str, dict[str, Any]]
 
@@ -32,8 +42,9 @@ Traitlets = dict[str, dict[str, Any]]
 def assemble(deployment: Deployment) -> Traitlets:
     """Return JupyterHub's settings: class names to traitlets.
 
-    `[hub.extra]` has the last word, but for services and roles, where it adds to ours. Reads the
-    deployment's ports and secrets; changes nothing else than making those that are missing.
+    `[hub.extra]` has the last word, but for services, roles and templates, where it adds to ours.
+    Reads the deployment's ports and secrets; changes nothing else than making those that are
+    missing.
     """
     config = deployment.config
     settings: Traitlets = {
@@ -50,7 +61,10 @@ def assemble(deployment: Deployment) -> Traitlets:
             "spawner_class": "teamhub.hub.spawner.WorkloadSpawner",
             "cookie_secret": bytes.fromhex(deployment.secrets().cookie),
             "template_paths": [str(Path(__file__).parent / "templates")],
+            "template_vars": template_variables(),
+            "logo_file": str(assets.LOGO),
         },
+        "Authenticator": {"auth_refresh_age": AUTH_REFRESH_SECONDS},
         "ConfigurableHTTPProxy": {
             # The proxy is a process of its own, so that it outlives the hub.
             "should_start": False,
@@ -78,12 +92,22 @@ def assemble(deployment: Deployment) -> Traitlets:
 
 
 def with_extra(settings: Traitlets, extra: Mapping[str, Mapping[str, Any]]) -> Traitlets:
-    """Return settings in which the extra ones win; lists of services and roles are joined."""
+    """Return settings in which the extra ones win; a few lists and tables are joined.
+
+    Templates of a team come before ours, so that one of the same name takes its place.
+    """
     joined = {name: dict(traits) for name, traits in settings.items()}
     for name, traits in extra.items():
         ours = joined.setdefault(name, {})
         for trait, value in traits.items():
-            ours[trait] = [*ours[trait], *value] if (name, trait) in _ADDED_TO else value
+            if (name, trait) not in _ADDED_TO:
+                ours[trait] = value
+            elif isinstance(value, Mapping):
+                ours[trait] = {**ours[trait], **value}
+            elif trait == "template_paths":
+                ours[trait] = [*value, *ours[trait]]
+            else:
+                ours[trait] = [*ours[trait], *value]
     return joined
 
 

@@ -1,0 +1,29 @@
+"""The hub's own pages: which addresses they answer, and what every template knows.
+
+JupyterHub asks its authenticator for pages before it adds its own, so a page here may also take
+the place of one of JupyterHub's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from teamhub import __version__
+from teamhub.hub import assets
+from teamhub.hub.sign_in import SignInHandler
+
+Page = tuple[str, type] | tuple[str, type, dict[str, Any]]
+"""An address below the hub's prefix, its handler, and what that is given."""
+
+
+def pages() -> list[Page]:
+    """Return every page of ours."""
+    return [
+        ("/login", SignInHandler),
+        (assets.PATH, assets.AssetHandler, {"path": str(assets.DIRECTORY)}),
+    ]
+
+
+def template_variables() -> dict[str, Any]:
+    """Return what templates can use beside what a page gives them."""
+    return {"assets": assets.asset_paths(), "teamhub_version": __version__}
