@@ -101,7 +101,7 @@ async def sign_up(
         RefusedError: as many wait as may.
     """
     name = account_name(name)
-    _obey_rules(name, password, minimum_length)
+    obey_rules(name, password, minimum_length)
     if len(note) > NOTE_LENGTH or not (note.isprintable() and _normal(note) is not None):
         raise AccountError(f"the note should be one line of at most {NOTE_LENGTH} characters")
     return await store.accounts.add(
@@ -195,7 +195,7 @@ async def change_password(
         AccountError: the password breaks a rule; the message says which.
         RefusedError: the account has another password by now, or is gone.
     """
-    _obey_rules(account.name, password, minimum_length)
+    obey_rules(account.name, password, minimum_length)
     if await _matches(account.password_hash, password):
         raise AccountError("the new password should not be the one that you have now")
     try:
@@ -218,7 +218,8 @@ def one_time_password() -> str:
     )
 
 
-def _obey_rules(name: str, password: str, minimum_length: int) -> None:
+def obey_rules(name: str, password: str, minimum_length: int) -> None:
+    """Check a new password of an account. Raises AccountError, which says what is wrong."""
     plain = _normal(password)
     if plain is None:
         raise AccountError("the new password has characters that cannot be stored")

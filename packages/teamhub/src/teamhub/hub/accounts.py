@@ -10,17 +10,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from jupyterhub.auth import Authenticator
-from tornado import web
 from tornado.httputil import HTTPServerRequest
 from traitlets import default
 
 from teamhub.accounts import NAME_PATTERN, check
 from teamhub.errors import StoreError
+from teamhub.hub.address import address_of
 from teamhub.hub.pages import Page, pages
+from teamhub.hub.problems import DatabaseAway, TooManyAttempts
 from teamhub.hub.process import current
 from teamhub.hub.roles import assign
-from teamhub.hub.sign_in import NewPasswordNeeded, TooManyFailures
-from teamhub.hub.throttle import Throttle
+from teamhub.hub.sign_in import NewPasswordNeeded, NotApprovedYet
+from teamhub.hub.throttle import SignInThrottle
 from teamhub.store.accounts import Account
 
 
@@ -29,7 +30,7 @@ class AccountAuthenticator(Authenticator):  # type: ignore[misc]
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self._throttle = Throttle()
+        self.throttle = SignInThrottle()
 
     @default("any_allow_config")
     def _any_allow_config(self) -> bool:
@@ -59,34 +60,52 @@ class AccountAuthenticator(Authenticator):  # type: ignore[misc]
         `data` is a form's, or the JSON that the hub's API was given in place of a token.
 
         Raises:
+            NotApprovedYet: the password was right, and nobody has approved the account.
             NewPasswordNeeded: the password was right, and has to be replaced first.
-            TooManyFailures: the next attempt has to wait.
-            web.HTTPError: 503, the database cannot be used.
+            TooManyAttempts: the next attempt has to wait.
+            DatabaseAway: a 503.
         """
         name, password = (data or {}).get("username"), (data or {}).get("password")
         if not isinstance(name, str) or not isinstance(password, str):
             return None
-        # An address, too: else whoever knows a name could keep its owner out.
-        attempt = (name.strip().lower()[:64], address_of(handler.request))
-        wait_seconds = self._throttle.attempt(attempt)
-        if wait_seconds:
-            raise TooManyFailures(wait_seconds)
-        try:
-            account = await check(await current().store(), name, password)
-        except StoreError as error:
-            self._throttle.succeeded(attempt)
-            self.log.error("Nobody can sign in: %s", error)
-            raise web.HTTPError(503, "The database is not there. Try again soon.") from None
+        account = await self.check_password(handler.request, name, password)
         if account is None:
             # Not the name as it was typed: it may be a password.
             known = await (await current().store()).accounts.get(name.strip().lower())
             what = f"a wrong password for {known.name}" if known else "there is no such account"
             self.log.warning("Sign-in refused, from %s: %s", attempt[1], what)
             return None
-        self._throttle.succeeded(attempt)
+        # Only after the password: whoever does not know it learns nothing of an account.
+        if account.waiting:
+            raise NotApprovedYet(account)
         if account.one_time:
             raise NewPasswordNeeded(account)
         return _model(account)
+
+    async def check_password(
+        self, request: HTTPServerRequest, name: str, password: str
+    ) -> Account | None:
+        """Return the account whose password this is, None for a wrong name or password.
+
+        Args:
+            request: what asks, for its address.
+
+        Raises:
+            TooManyAttempts: the next attempt has to wait.
+            DatabaseAway: a 503.
+        """
+        attempt = (name.strip().lower()[:64], address_of(request))
+        wait_seconds = self.throttle.attempt(*attempt)
+        if wait_seconds:
+            raise TooManyAttempts("failed attempts", wait_seconds)
+        try:
+            account = await check(await current().store(), name, password)
+        except StoreError as error:
+            self.throttle.withdraw(*attempt)
+            raise DatabaseAway(error) from None
+        if account is not None:
+            self.throttle.succeeded(*attempt)
+        return account
 
     async def refresh_user(self, user: Any, handler: Any = None) -> bool | dict[str, Any]:
         """Return what is true of a signed-in user now; False: they have to sign in again.
@@ -108,18 +127,3 @@ class AccountAuthenticator(Authenticator):  # type: ignore[misc]
 def _model(account: Account) -> dict[str, Any]:
     # Nobody has JupyterHub's own `admin`: see roles.
     return {"name": account.name, "admin": False}
-
-
-def address_of(request: HTTPServerRequest) -> str:
-    """Return the address that a request came from, as our own proxy saw it.
-
-    The proxy adds what it saw to the end of X-Forwarded-For. X-Real-Ip it passes on as it came,
-    and tornado believes it: whoever guesses passwords could be somebody else each time.
-    """
-    connection = getattr(request.connection, "context", None)
-    trusted = getattr(connection, "trusted_downstream", ())
-    seen = request.headers.get("X-Forwarded-For", "").split(",")
-    for address in (each.strip() for each in reversed(seen)):
-        if address and address not in trusted:
-            return address
-    return str(request.remote_ip)

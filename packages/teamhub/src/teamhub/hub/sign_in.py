@@ -1,4 +1,4 @@
-"""The sign-in page's server side, with the step in which a one-time password is replaced.
+"""Signing in and out, with the step in which a one-time password is replaced.
 
 A right one-time password signs nobody in. It is answered with a form for a new password that
 carries a ticket: signed, valid for some minutes, and bound to the password that it replaces, so
@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from jupyterhub import orm
-from jupyterhub.handlers.login import LoginHandler
+from jupyterhub.handlers.login import LoginHandler, LogoutHandler
 from jupyterhub.utils import new_token
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 from tornado import web
 from tornado.httputil import url_concat
 
 from teamhub.accounts import change_password, password_rules
 from teamhub.errors import AccountError, RefusedError, StoreError
+from teamhub.hub.problems import DatabaseAway
 from teamhub.hub.process import current
 from teamhub.hub.roles import assign
 from teamhub.store.accounts import Account
@@ -37,39 +39,77 @@ class NewPasswordNeeded(web.HTTPError):
         self.account = account
 
 
-class TooManyFailures(web.HTTPError):
-    """Somebody has guessed too often and has to wait. JupyterHub sends `headers` along."""
+class NotApprovedYet(web.HTTPError):
+    """The password was right, and nobody has approved the account. Elsewhere than here: a 403."""
 
-    def __init__(self, wait_seconds: float) -> None:
-        seconds = math.ceil(wait_seconds)
-        super().__init__(429, f"Too many failed sign-ins. Try again in {seconds} s.")
-        self.headers = {"Retry-After": str(seconds)}
+    def __init__(self, account: Account) -> None:
+        super().__init__(403, "This account waits for an administrator to approve it.")
+        self.account = account
 
 
 class SignInHandler(LoginHandler):  # type: ignore[misc]
-    """JupyterHub's own sign-in page, and the second form behind it."""
+    """The sign-in page, and the second form behind it."""
 
     async def post(self) -> None:
         """Sign somebody in, or ask for a new password, or take it."""
         if "ticket" in self.request.body_arguments:
             await self._take_new_password()
             return
-        if not self.get_body_argument("username", "") or not self.get_body_argument(
-            "password", "", strip=False
-        ):
+        name = self.get_body_argument("username", "")
+        password = self.get_body_argument("password", "", strip=False)
+        if not name or not password:
             raise web.HTTPError(400, "Enter your user name and your password.")
         try:
-            await super().post()
+            user = await self.login_user({"username": name, "password": password})
         except NewPasswordNeeded as needed:
             await self._ask_new_password(needed.account)
+            return
+        except NotApprovedYet as early:
+            await self._say_waiting(early.account)
+            return
+        if user is None:
+            self.set_status(403)
+            self.finish(await self._render("Wrong user name or password.", name[:64]))
+            return
+        # So that the log says whose request it was.
+        self._jupyterhub_user = user
+        self.redirect(self.get_next_url(user))
 
     async def login_user(self, data: Mapping[str, Any] | None = None) -> Any:
         """Sign somebody in with the role that their account has now."""
-        user = await super().login_user(data)
-        if user is not None:
-            account = await (await current().store()).accounts.get(user.name)
-            assign(self.db, user.orm_user, admin=account is not None and account.admin)
+        try:
+            user = await super().login_user(data)
+            if user is not None:
+                account = await (await current().store()).accounts.get(user.name)
+                assign(self.db, user.orm_user, admin=account is not None and account.admin)
+        except SQLAlchemyError as error:
+            self.db.rollback()
+            raise DatabaseAway(error) from None
+        except StoreError as error:
+            raise DatabaseAway(error) from None
         return user
+
+    def check_xsrf_cookie(self) -> None:
+        """Refuse what was not sent from a page of ours, or from one that is too old."""
+        try:
+            super().check_xsrf_cookie()
+        except web.HTTPError:
+            raise web.HTTPError(403, "This page was open for too long. Try again.") from None
+
+    def _render(
+        self, login_error: str | None = None, username: str | None = None, **more: Any
+    ) -> Any:
+        return super()._render(
+            login_error=login_error,
+            username=username,
+            sign_up_open=current().config.accounts.sign_up == "approval",
+            **more,
+        )
+
+    async def _say_waiting(self, account: Account) -> None:
+        self.set_status(403)
+        self.set_header("Cache-Control", "no-store")
+        self.finish(await self.render_template("waiting.html", account=account))
 
     async def _ask_new_password(self, account: Account, fault: str = "") -> None:
         if fault:
@@ -111,26 +151,14 @@ class SignInHandler(LoginHandler):  # type: ignore[misc]
         except RefusedError as error:
             raise web.HTTPError(403, str(error)) from None
         except StoreError as error:
-            self.log.error("A new password could not be stored: %s", error)
-            raise web.HTTPError(503, "The database is not there. Try again soon.") from None
+            raise DatabaseAway(error) from None
         self.log.info("User %s has chosen a new password", account.name)
-        self._end_sign_ins(account.name)
+        end_sign_ins(self.db, account.name)
         user = await self.login_user({"username": account.name, "password": password})
         if user is None:
             raise web.HTTPError(403, "The new password is stored. Sign in with it.")
         self._jupyterhub_user = user
         self.redirect(self.get_next_url(user))
-
-    def _end_sign_ins(self, name: str) -> None:
-        """Void the cookies that browsers have so far: a reset may be because of one of them."""
-        user = orm.User.find(self.db, name)
-        if user is None:
-            return
-        user.cookie_id = new_token()
-        for token in list(user.api_tokens):
-            if token.session_id:  # a browser's, for a notebook server; not one that somebody made
-                self.db.delete(token)
-        self.db.commit()
 
     def _ticket_for(self, account: Account) -> str:
         bound = json.dumps([account.name, _fingerprint(account)])
@@ -147,6 +175,34 @@ class SignInHandler(LoginHandler):  # type: ignore[misc]
             if account is not None and _fingerprint(account) == fingerprint:
                 return account
         raise web.HTTPError(403, "This page has expired. Sign in again.")
+
+
+class SignOutHandler(LogoutHandler):  # type: ignore[misc]
+    """Signing out, with a page that says so."""
+
+    async def render_logout_page(self) -> None:
+        """Say what has ended, and what goes on."""
+        self.set_header("Cache-Control", "no-store")
+        self.finish(await self.render_template("logout.html"))
+
+
+def end_sign_ins(session: Session, name: str) -> None:
+    """Void the cookies that browsers have so far: a new password may be because of one of them.
+
+    Tokens that somebody made stay good. A second time: whoever signed in meanwhile is signed out.
+
+    Args:
+        session: the hub's own.
+        name: whose.
+    """
+    user = orm.User.find(session, name)
+    if user is None:
+        return
+    user.cookie_id = new_token()
+    for token in list(user.api_tokens):
+        if token.session_id:  # a browser's, for a notebook server; not one that somebody made
+            session.delete(token)
+    session.commit()
 
 
 def _fingerprint(account: Account) -> str:
