@@ -10,12 +10,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from hub_standins import Browser, DispatcherStandIn, RunningHub
-from teamhub.config import Config, ProxySettings, ServerSettings
+from teamhub.config import AccountSettings, Config, HubSettings, ProxySettings, ServerSettings
 from teamhub.deployment import Deployment
 from teamhub.store import Store
 from teamhub.store.migrate import upgrade
@@ -60,17 +62,19 @@ def gateway_port() -> Iterator[int]:
     thread.join()
 
 
-@pytest.fixture(scope="session")
-def hub(
-    tmp_path_factory: pytest.TempPathFactory, proxy_command: str, gateway_port: int
+@contextmanager
+def running_hub(
+    data_dir: Path, proxy_command: str, gateway_port: int, **sections: Any
 ) -> Iterator[RunningHub]:
+    """A hub and its proxy for as long as the context lasts, with these sections of settings."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     config = Config(
-        data_dir=tmp_path_factory.mktemp("deployment"),
+        data_dir=data_dir,
         proxy=ProxySettings(port=port, command=(proxy_command,)),
         servers=ServerSettings(argv=(sys.executable, "-c", "pass"), start_timeout_seconds=20),
+        **sections,
     )
     deployment = Deployment(config)
     deployment.prepare()
@@ -82,6 +86,35 @@ def hub(
         yield running
     finally:
         running.end()
+
+
+@pytest.fixture(scope="session")
+def hub(
+    tmp_path_factory: pytest.TempPathFactory, proxy_command: str, gateway_port: int
+) -> Iterator[RunningHub]:
+    with running_hub(tmp_path_factory.mktemp("deployment"), proxy_command, gateway_port) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def other_hub(
+    tmp_path_factory: pytest.TempPathFactory, proxy_command: str, gateway_port: int
+) -> Iterator[RunningHub]:
+    """A hub where nobody can ask for an account and administrators may enter members' servers.
+
+    It looks at accounts again after a second.
+    """
+    with running_hub(
+        tmp_path_factory.mktemp("other"),
+        proxy_command,
+        gateway_port,
+        hub=HubSettings(
+            administrators_access_servers=True,
+            extra={"Authenticator": {"auth_refresh_age": 1}},
+        ),
+        accounts=AccountSettings(sign_up="closed"),
+    ) as running:
+        yield running
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import itertools
 import json
 import os
 import re
@@ -101,10 +102,20 @@ class RunningHub:
 
 
 class Browser:
-    """As much of a browser as forms need: cookies, redirects, the hidden fields of a form."""
+    """As much of a browser as forms need: cookies, redirects, the hidden fields of a form.
 
-    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
+    Each comes from a loopback address of its own, unless it is given one: what one does wrong
+    is not held against another.
+    """
+
+    _numbers = itertools.count(2)
+
+    def __init__(
+        self, url: str, headers: Mapping[str, str] | None = None, address: str = ""
+    ) -> None:
+        number = next(self._numbers)
         self.url = url
+        self.address = address or f"127.0.{number // 250}.{number % 250 + 1}"
         self._headers = headers
         self.status = 0
         self.text = ""
@@ -113,7 +124,9 @@ class Browser:
 
     async def __aenter__(self) -> Browser:
         self._session = aiohttp.ClientSession(
-            cookie_jar=aiohttp.CookieJar(unsafe=True), headers=self._headers
+            cookie_jar=aiohttp.CookieJar(unsafe=True),
+            headers=self._headers,
+            connector=aiohttp.TCPConnector(local_addr=(self.address, 0)),
         )
         return self
 
@@ -125,8 +138,14 @@ class Browser:
     ) -> None:
         await self._session.close()
 
-    async def get(self, path: str) -> None:
-        async with self._session.get(self.url + path) as answer:
+    async def get(self, path: str, headers: Mapping[str, str] | None = None) -> None:
+        async with self._session.get(self.url + path, headers=headers) as answer:
+            await self._keep(answer)
+
+    async def post(self, path: str, json: Any = None, **fields: str) -> None:
+        """Send fields, or a JSON body, without a form."""
+        data = None if json is not None else fields
+        async with self._session.post(self.url + path, data=data, json=json) as answer:
             await self._keep(answer)
 
     async def submit(self, **fields: str) -> None:

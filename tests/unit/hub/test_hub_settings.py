@@ -46,6 +46,8 @@ def test_addresses_secrets_and_files_are_the_deployments(tmp_path: Path) -> None
     assert hub["db_url"] == f"sqlite:///{tmp_path / 'hub.sqlite'}"
     assert hub["cookie_secret"].hex() == deployment.secrets().cookie
     assert Path(hub["template_paths"][0], "new_password.html").is_file()
+    assert Path(hub["logo_file"]).is_file()
+    assert settings["Authenticator"]["auth_refresh_age"] == 60
     assert settings["ConfigurableHTTPProxy"]["auth_token"] == deployment.secrets().proxy_token
     assert assemble(deployment) == settings, "a second call says the same"
 
@@ -64,6 +66,8 @@ def test_extra_settings_have_the_last_word_and_add_services(tmp_path: Path) -> N
             "concurrent_spawn_limit": 3,
             "services": [{"name": "culler"}],
             "load_roles": [{"name": "culler", "scopes": ["list:users"]}],
+            "template_paths": ["/srv/our-templates"],
+            "template_vars": {"announcement": "Down on Friday"},
         },
         "Spawner": {"environment": {"TEAM": "blue"}},
         "Authenticator": {"blocked_users": ["mallory"]},
@@ -73,6 +77,10 @@ def test_extra_settings_have_the_last_word_and_add_services(tmp_path: Path) -> N
     names = [service["name"] for service in settings["JupyterHub"]["services"]]
     assert names == ["gateway", "operator", "culler"]
     assert settings["JupyterHub"]["load_roles"][-1]["name"] == "culler"
+    assert settings["JupyterHub"]["template_paths"][0] == "/srv/our-templates"
+    assert len(settings["JupyterHub"]["template_paths"]) == 2
+    assert settings["JupyterHub"]["template_vars"]["announcement"] == "Down on Friday"
+    assert "assets" in settings["JupyterHub"]["template_vars"]
     assert settings["Spawner"]["environment"] == {"TEAM": "blue"}
     assert settings["Spawner"]["default_url"] == "/lab"
     assert settings["Authenticator"]["blocked_users"] == ["mallory"]
