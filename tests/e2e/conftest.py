@@ -18,6 +18,12 @@ from browser import chromium, new_page, sign_in
 from signed_in import SignedIn
 
 FAILING = """
+[accounts]
+sign_up = "closed"
+
+[hub]
+administrators_access_servers = true
+
 [kernels]
 start_timeout_seconds = 20
 
@@ -79,7 +85,7 @@ def alice_and_bob(team: TeamServer) -> tuple[SignedIn, SignedIn]:
 
 @pytest.fixture(scope="module")
 def failing_team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamServer]:
-    """A team server with kernels that cannot be started."""
+    """A team server with kernels that cannot be started, and with settings that are not usual."""
     with serving(tmp_path_factory.mktemp("failing") / "data", FAILING) as server:
         yield server
 
