@@ -22,12 +22,14 @@ import aiohttp
 import teamhub.hub
 from aiohttp import web
 from jupyterhub import __version__ as hub_version
+from teamhub import accounts
 from teamhub.deployment import Deployment, Ports, write_private
 from teamhub.model import Address, Desired, Kind, Status, Workload
 from teamhub.reasons import Reason
 from teamhub.store import Store
 
 DEADLINE_SECONDS = 60
+PASSWORD = "a password of mine"
 HUB_CONFIG = Path(teamhub.hub.__file__).parent / "jupyterhub_config.py"
 
 
@@ -194,6 +196,14 @@ class Browser:
     async def _keep(self, answer: aiohttp.ClientResponse) -> None:
         self.status, self.text = answer.status, await answer.text()
         self.path, self.headers = answer.url.path, dict(answer.headers)
+
+
+async def first_sign_in(store: Store, browser: Browser, name: str, *, admin: bool = False) -> None:
+    """Add somebody, who signs in and chooses `PASSWORD`."""
+    given = await accounts.add_user(store, name, admin=admin)
+    await browser.sign_in(name, given)
+    await browser.submit(new_password=PASSWORD, new_password_again=PASSWORD)
+    assert browser.path == "/hub/home", browser.text
 
 
 class DispatcherStandIn:

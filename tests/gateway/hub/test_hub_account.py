@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hub_standins import Browser, RunningHub
-from teamhub import accounts
+from hub_standins import PASSWORD, Browser, RunningHub, first_sign_in
 from teamhub.store import Store
 
 pytestmark = pytest.mark.node
 
-PASSWORD = "a password of mine"
 NEW = "a new password of mine"
-
-
-async def sign_in_as(store: Store, browser: Browser, name: str, *, admin: bool = False) -> None:
-    given = await accounts.add_user(store, name, admin=admin)
-    await browser.sign_in(name, given)
-    await browser.submit(new_password=PASSWORD, new_password_again=PASSWORD)
-    assert browser.path == "/hub/home"
 
 
 async def change(browser: Browser, current: str, new: str, again: str) -> None:
@@ -28,14 +19,14 @@ async def change(browser: Browser, current: str, new: str, again: str) -> None:
 async def test_it_says_who_one_is(store: Store, browser: Browser) -> None:
     await browser.get("/hub/account")
     assert browser.path == "/hub/login"
-    await sign_in_as(store, browser, "ines", admin=True)
+    await first_sign_in(store, browser, "ines", admin=True)
     await browser.get("/hub/account")
     for words in ("ines", "Administrator", "Groups", "Member since"):
         assert words in browser.text
 
 
 async def test_a_new_password_signs_out_every_other_browser(store: Store, browser: Browser) -> None:
-    await sign_in_as(store, browser, "jon")
+    await first_sign_in(store, browser, "jon")
     async with Browser(browser.url) as other:
         await other.sign_in("jon", PASSWORD)
         assert await other.is_signed_in()
@@ -51,7 +42,7 @@ async def test_a_new_password_signs_out_every_other_browser(store: Store, browse
 
 
 async def test_what_is_wrong_is_said_and_changes_nothing(store: Store, browser: Browser) -> None:
-    await sign_in_as(store, browser, "kim")
+    await first_sign_in(store, browser, "kim")
     before = await store.accounts.get("kim")
     for current, new, again, words in (
         ("", NEW, NEW, "Enter the password that you have now"),
@@ -68,7 +59,7 @@ async def test_what_is_wrong_is_said_and_changes_nothing(store: Store, browser: 
 
 
 async def test_guessing_the_present_password_is_slowed_down(store: Store, browser: Browser) -> None:
-    await sign_in_as(store, browser, "lea")
+    await first_sign_in(store, browser, "lea")
     statuses = set()
     for _ in range(20):
         await change(browser, "a guess", NEW, NEW)
@@ -77,7 +68,7 @@ async def test_guessing_the_present_password_is_slowed_down(store: Store, browse
 
 
 async def test_it_needs_the_pages_own_token(store: Store, browser: Browser) -> None:
-    await sign_in_as(store, browser, "mia")
+    await first_sign_in(store, browser, "mia")
     before = await store.accounts.get("mia")
     await browser.get("/hub/account")
     await browser.submit(
@@ -89,7 +80,7 @@ async def test_it_needs_the_pages_own_token(store: Store, browser: Browser) -> N
 
 
 async def test_signing_out_says_so(hub: RunningHub, store: Store, browser: Browser) -> None:
-    await sign_in_as(store, browser, "noa")
+    await first_sign_in(store, browser, "noa")
     await browser.get("/hub/logout")
     assert browser.status == 200
     assert "You have signed out" in browser.text

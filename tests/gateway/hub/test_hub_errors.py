@@ -10,13 +10,10 @@ from contextlib import contextmanager
 
 import aiohttp
 import pytest
-from hub_standins import Browser, RunningHub
-from teamhub import accounts
+from hub_standins import PASSWORD, Browser, RunningHub, first_sign_in
 from teamhub.store import Store
 
 pytestmark = pytest.mark.node
-
-PASSWORD = "a password of mine"
 
 
 @contextmanager
@@ -43,6 +40,19 @@ async def test_no_such_page(browser: Browser) -> None:
     assert "What to do" in browser.text
     assert 'href="/hub/login' in browser.text
     assert "<script>" not in browser.text.split("<body>")[1].split("<main")[0]
+
+
+async def test_what_one_may_not_see_is_said_in_words_for_people(
+    store: Store, browser: Browser
+) -> None:
+    await first_sign_in(store, browser, "curious")
+    await browser.get("/hub/spawn/somebody-else")
+    assert browser.status in {403, 404}
+    await browser.get("/hub/admin")
+    assert browser.status == 403
+    assert "You may not do this" in browser.text
+    assert "scopes" not in browser.text.split("<main")[1]
+    assert 'href="/hub/home"' in browser.text
 
 
 async def test_api_answers_stay_json(hub: RunningHub, http_session: aiohttp.ClientSession) -> None:
@@ -74,7 +84,7 @@ async def test_what_the_proxy_shows_when_something_is_away(
     async with http_session.get(address, params={"url": "/user/alice/api/kernels"}) as answer:
         assert answer.content_type == "application/json"
         assert "does not answer" in (await answer.json())["message"]
-    for code in ("200", "999"):
+    for code in ("200", "999", "50300"):
         async with http_session.get(address.replace("503", code)) as answer:
             assert answer.status == 404
 
@@ -101,9 +111,7 @@ async def test_a_route_to_nothing_shows_that_page_through_the_proxy(
 
 
 async def test_database_away(hub: RunningHub, store: Store, browser: Browser) -> None:
-    given = await accounts.add_user(store, "patient", admin=False)
-    await browser.sign_in("patient", given)
-    await browser.submit(new_password=PASSWORD, new_password_again=PASSWORD)
+    await first_sign_in(store, browser, "patient")
     async with Browser(browser.url) as other:
         await other.get("/hub/signup")
         with damaged(hub):

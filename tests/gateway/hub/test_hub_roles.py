@@ -6,20 +6,18 @@ import asyncio
 
 import aiohttp
 import pytest
-from hub_standins import DEADLINE_SECONDS, Browser, DispatcherStandIn, RunningHub
+from hub_standins import (
+    DEADLINE_SECONDS,
+    PASSWORD,
+    Browser,
+    DispatcherStandIn,
+    RunningHub,
+    first_sign_in,
+)
 from teamhub import accounts
 from teamhub.store import Store
 
 pytestmark = pytest.mark.node
-
-PASSWORD = "a password of mine"
-
-
-async def sign_in_as(store: Store, browser: Browser, name: str, *, admin: bool = False) -> None:
-    given = await accounts.add_user(store, name, admin=admin)
-    await browser.sign_in(name, given)
-    await browser.submit(new_password=PASSWORD, new_password_again=PASSWORD)
-    assert browser.path == "/hub/home"
 
 
 async def token_of(hub: RunningHub, http: aiohttp.ClientSession, name: str) -> str:
@@ -49,10 +47,10 @@ async def ask(
 async def test_administrators_see_members_and_are_not_members(
     hub: RunningHub, store: Store, browser: Browser, http_session: aiohttp.ClientSession
 ) -> None:
-    await sign_in_as(store, browser, "chief", admin=True)
+    await first_sign_in(store, browser, "chief", admin=True)
     assert "Administration" in browser.text
     async with Browser(browser.url) as members:
-        await sign_in_as(store, members, "member-of-chief")
+        await first_sign_in(store, members, "member-of-chief")
         assert "Administration" not in members.text
     token = await token_of(hub, http_session, "chief")
 
@@ -84,9 +82,9 @@ async def test_entering_members_servers_is_a_setting(
     await store.open()
     url = here.deployment.public_url()
     async with Browser(url) as members, Browser(url) as chiefs, DispatcherStandIn(store):
-        await sign_in_as(store, members, "visited")
+        await first_sign_in(store, members, "visited")
         await members.get("/hub/spawn")
-        await sign_in_as(store, chiefs, "visitor", admin=True)
+        await first_sign_in(store, chiefs, "visitor", admin=True)
         # Where a notebook server sends whoever comes to it, to learn who it is.
         await chiefs.get(
             "/hub/api/oauth2/authorize?response_type=code&client_id=jupyterhub-user-visited"
@@ -113,7 +111,7 @@ async def test_who_is_no_administrator_any_more_loses_the_role_at_the_next_refre
     await store.open()
     async with Browser(other_hub.deployment.public_url()) as browser:
         await accounts.add_user(store, "the-other", admin=True)
-        await sign_in_as(store, browser, "demoted", admin=True)
+        await first_sign_in(store, browser, "demoted", admin=True)
         token = await token_of(other_hub, http_session, "demoted")
         assert await ask(other_hub, http_session, token, "GET", "users") == 200
         await store.accounts.set_admin("demoted", False)
@@ -133,7 +131,7 @@ async def test_who_is_no_administrator_any_more_loses_the_role_at_the_next_refre
 async def test_the_hubs_own_role_is_nobodys(
     hub: RunningHub, store: Store, browser: Browser, http_session: aiohttp.ClientSession
 ) -> None:
-    await sign_in_as(store, browser, "not-almighty", admin=True)
+    await first_sign_in(store, browser, "not-almighty", admin=True)
     operator = hub.deployment.secrets().operator_token
     address = f"{hub.deployment.hub_api_url()}/users"
     async with http_session.get(address, headers={"Authorization": f"token {operator}"}) as answer:

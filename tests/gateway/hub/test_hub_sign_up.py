@@ -147,6 +147,23 @@ async def test_one_address_asks_for_so_many(store: Store, browser: Browser) -> N
         assert other.path == "/hub/waiting"
 
 
+async def test_so_many_may_wait(hub: RunningHub, store: Store, browser: Browser) -> None:
+    limit = hub.deployment.config.accounts.waiting_sign_ups
+    names = [f"in-line-{number}" for number in range(limit)]
+    for name in names:
+        await store.accounts.add(name, "", one_time=False, admin=False, waiting=True)
+    try:
+        await ask_for_account(browser, "one-too-many", note="Patience")
+        assert browser.status == 429
+        assert "wait for approval already" in browser.text
+        assert 'value="one-too-many"' in browser.text
+        assert 'value="Patience"' in browser.text
+        assert await store.accounts.get("one-too-many") is None
+    finally:
+        for name in names:
+            await store.accounts.remove(name)
+
+
 async def test_closed_says_whom_to_ask(other_hub: RunningHub) -> None:
     async with Browser(other_hub.deployment.public_url()) as browser:
         await browser.get("/hub/login")

@@ -29,7 +29,7 @@ def pages() -> list[Page]:
         ("/signup", SignUpHandler),
         ("/waiting", WaitingHandler),
         ("/account", AccountHandler),
-        (r"/error/(\d{3})", AwayHandler),
+        (r"/error/(\d+)", AwayHandler),
         (assets.PATH, assets.AssetHandler, {"path": str(assets.DIRECTORY)}),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -48,12 +48,14 @@ class Problem:
         title: its heading, in a few words.
         what: what happened, one or two sentences; empty where the message says it.
         remedies: what to do, the likeliest first.
+        message: what was said of this one, where it helps.
         request_id: by which it is found in the logs; empty where nobody has to look there.
     """
 
     title: str
     what: str
     remedies: Sequence[str]
+    message: str = ""
     request_id: str = ""
 
 
@@ -129,9 +131,10 @@ def explain(status_code: int, message: object = "", exception: object = None) ->
         exception: what was raised, where something was.
     """
     code = int(status_code)
+    said = str(message or "")
     if isinstance(exception, SQLAlchemyError | StoreError | DatabaseAway):
         found = _DATABASE
-    elif code == HTTPStatus.FORBIDDEN and "xsrf" in str(message or "").lower():
+    elif code == HTTPStatus.FORBIDDEN and "xsrf" in said.lower():
         found = _EXPIRED
     elif code in _PROBLEMS:
         found = _PROBLEMS[code]
@@ -139,9 +142,12 @@ def explain(status_code: int, message: object = "", exception: object = None) ->
         found = _PROBLEMS[503]
     else:
         found = _PROBLEMS[500 if code >= HTTPStatus.INTERNAL_SERVER_ERROR else 400]
+    # Ours say the same, for people.
+    if found in (_EXPIRED, _DATABASE) or "current scopes" in said:
+        said = ""
     if code < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return found
+        return replace(found, message=said)
     number = request_id.current() or request_id.begin()
-    _log.error("Answered %d, request %s: %s", code, number, exception or message or found.title)
+    _log.error("Answered %d, request %s: %s", code, number, exception or said or found.title)
     last = f"{_ASK}, and give them the number {number}."
-    return Problem(found.title, found.what, (*found.remedies, last), number)
+    return replace(found, remedies=(*found.remedies, last), message=said, request_id=number)
