@@ -89,6 +89,14 @@ async def test_from_asking_for_an_account_to_being_signed_in_by_keyboard_alone(
     await type_into(page, "input[name=password]", PASSWORD)
     await page.keyboard.press("Enter")
     await page.wait_for_url(re.compile("/hub/account"))
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Account")
+
+
+async def test_ones_own_account_by_keyboard_alone(team: TeamServer, browser: Browser) -> None:
+    member = team.member()
+    page = await new_page(browser)
+    await sign_in(page, team, member.name, member.one_time_password)
+    await page.goto(f"{team.url}/hub/account")
     await look_at(page, "account")
     await type_into(page, "input[name=current_password]", PASSWORD)
     await type_into(page, "input[name=new_password]", NEW_PASSWORD)
