@@ -176,7 +176,7 @@ async def test_no_log_tells_a_secret(team: TeamServer) -> None:
         form = Form(http, team)
         await form.sign_in(as_name, wrong)
         await form.sign_in(name, wrong)
-        assert "Invalid username or password" in form.text
+        assert "Wrong user name or password" in form.text
         await form.sign_in(name, one_time_password)
         assert "ticket" in form.text
         ticket = re.findall(r'name="ticket"[^>]*?value="([^"]*)"', form.text, re.DOTALL)[0]

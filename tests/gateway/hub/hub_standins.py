@@ -122,7 +122,7 @@ class Browser:
         self.status = 0
         self.text = ""
         self.path = ""
-        self.headers: dict[str, str] = {}
+        self.headers: Mapping[str, str] = {}
 
     async def __aenter__(self) -> Browser:
         self._session = aiohttp.ClientSession(
@@ -195,7 +195,7 @@ class Browser:
 
     async def _keep(self, answer: aiohttp.ClientResponse) -> None:
         self.status, self.text = answer.status, await answer.text()
-        self.path, self.headers = answer.url.path, dict(answer.headers)
+        self.path, self.headers = answer.url.path, answer.headers
 
 
 async def first_sign_in(store: Store, browser: Browser, name: str, *, admin: bool = False) -> None:

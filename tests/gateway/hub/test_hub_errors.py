@@ -120,7 +120,8 @@ async def test_database_away(hub: RunningHub, store: Store, browser: Browser) ->
             assert "The database does not answer" in other.text
             number = re.search(r"give them the number ([0-9a-f]{16})", other.text)
             assert number
-            assert number[1] in hub.log()
+            assert number[1] == other.headers["X-Request-Id"]
+            assert f"request {number[1]}" in hub.log()
 
             await other.get("/hub/login")
             assert other.status == 200

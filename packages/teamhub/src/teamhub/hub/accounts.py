@@ -70,10 +70,6 @@ class AccountAuthenticator(Authenticator):  # type: ignore[misc]
             return None
         account = await self.check_password(handler.request, name, password)
         if account is None:
-            # Not the name as it was typed: it may be a password.
-            known = await (await current().store()).accounts.get(name.strip().lower())
-            what = f"a wrong password for {known.name}" if known else "there is no such account"
-            self.log.warning("Sign-in refused, from %s: %s", attempt[1], what)
             return None
         # Only after the password: whoever does not know it learns nothing of an account.
         if account.waiting:
@@ -99,12 +95,18 @@ class AccountAuthenticator(Authenticator):  # type: ignore[misc]
         if wait_seconds:
             raise TooManyAttempts("failed attempts", wait_seconds)
         try:
-            account = await check(await current().store(), name, password)
+            store = await current().store()
+            account = await check(store, name, password)
+            known = await store.accounts.get(attempt[0]) if account is None else account
         except StoreError as error:
             self.throttle.withdraw(*attempt)
             raise DatabaseAway(error) from None
-        if account is not None:
-            self.throttle.succeeded(*attempt)
+        if account is None:
+            # Not the name as it was typed: it may be a password.
+            what = f"a wrong password for {known.name}" if known else "there is no such account"
+            self.log.warning("Sign-in refused, from %s: %s", attempt[1], what)
+            return None
+        self.throttle.succeeded(*attempt)
         return account
 
     async def refresh_user(self, user: Any, handler: Any = None) -> bool | dict[str, Any]:
