@@ -10,13 +10,10 @@ from teamhub.deployment import Deployment
 from teamhub.hub import assets
 from teamhub.hub.logs import RequestIds, log_request
 from teamhub.hub.pages import template_variables
-from teamhub.hub.roles import administrator_role
+from teamhub.hub.roles import GATEWAY, GATEWAY_SCOPE, administrator_role
 from teamhub.hub.spawner import STOP_MARGIN_SECONDS
 
-GATEWAY = "gateway"
 OPERATOR = "operator"
-GATEWAY_SCOPE = f"access:services!service={GATEWAY}"
-"""What a token must hold to be good for the gateway."""
 
 TOKEN_DAYS = 365
 """The longest life of a token that somebody makes."""

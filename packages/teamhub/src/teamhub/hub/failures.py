@@ -51,10 +51,14 @@ def server_failure(
 
 def failed_start(workload: Workload) -> SpawnException:
     """Return `server_failure` for a server that ended while it was awaited."""
-    reason = workload.reason
-    words = _WORDS[reason] if reason is not None else "it ended"
-    why = f"{words} ({workload.detail.rstrip('.')})" if workload.detail else words
+    why = words_of(workload)
     if workload.status is Status.RUNNING:
         why = "it runs, but nobody has said where"
-    label = reason.value if reason is not None else "unknown"
+    label = workload.reason.value if workload.reason is not None else "unknown"
     return server_failure(why, label, log_tail=workload.log_tail)
+
+
+def words_of(workload: Workload) -> str:
+    """Return why a kernel or notebook server has ended, as the end of a sentence."""
+    words = _WORDS[workload.reason] if workload.reason is not None else "it ended"
+    return f"{words} ({workload.detail.rstrip('.')})" if workload.detail else words

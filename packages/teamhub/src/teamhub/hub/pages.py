@@ -16,6 +16,7 @@ from teamhub.hub.away import AwayHandler
 from teamhub.hub.problems import Problem, explain
 from teamhub.hub.sign_in import SignInHandler, SignOutHandler
 from teamhub.hub.sign_up import SignUpHandler, WaitingHandler
+from teamhub.hub.signed_in_pages import signed_in_pages
 
 Page = tuple[str, type] | tuple[str, type, dict[str, Any]]
 """An address below the hub's prefix, its handler, and what that is given."""
@@ -31,6 +32,7 @@ def pages() -> list[Page]:
         ("/account", AccountHandler),
         (r"/error/(\d+)", AwayHandler),
         (assets.PATH, assets.AssetHandler, {"path": str(assets.DIRECTORY)}),
+        *signed_in_pages(),
     ]
 
 

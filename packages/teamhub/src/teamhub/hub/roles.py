@@ -15,6 +15,10 @@ from sqlalchemy.orm import Session
 
 ADMINISTRATOR = "administrator"
 
+GATEWAY = "gateway"
+GATEWAY_SCOPE = f"access:services!service={GATEWAY}"
+"""What a token must hold to be good for the gateway."""
+
 _ADMINISTRATOR_SCOPES = (
     "admin-ui",
     "admin:users",

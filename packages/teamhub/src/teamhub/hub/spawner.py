@@ -17,10 +17,14 @@ from urllib.parse import urlsplit
 
 from jupyterhub.spawner import Spawner
 from sqlalchemy.orm import object_session
+from tornado import web
+from traitlets import default
 
 from teamhub.errors import RefusedError, StoreError, TeamhubError
 from teamhub.hub.failures import failed_start, server_failure
 from teamhub.hub.process import HubProcess, current
+from teamhub.hub.signed_in import sentence
+from teamhub.hub.sizes import choices, chosen, form, size_to_start
 from teamhub.model import Kind, Status, Workload
 from teamhub.store import Store
 from teamhub.store.database import now
@@ -58,6 +62,17 @@ class WorkloadSpawner(Spawner):  # type: ignore[misc]
         """Forget the workload."""
         super().clear_state()
         self.workload_id = ""
+
+    # What may be chosen
+
+    @default("options_form")
+    def _options_form(self) -> Any:
+        """A form where there is something to choose; without one a server starts at once."""
+        return _size_form if choices(current().config) else ""
+
+    @default("options_from_form")
+    def _options_from_form(self) -> Any:
+        return _options_from_form
 
     # What JupyterHub asks for
 
@@ -195,7 +210,7 @@ class WorkloadSpawner(Spawner):  # type: ignore[misc]
                 Kind.SERVER,
                 self.user.name,
                 self.name,
-                size=(config.servers.sizes or (None,))[0],
+                size=size_to_start(config, self.user_options or {}),
                 spec={
                     "argv": list(config.servers.argv or (sys.executable, "-m", "teamhub_notebook")),
                     "env": {k: v for k, v in env.items() if k not in secret_names},
@@ -286,6 +301,26 @@ class WorkloadSpawner(Spawner):  # type: ignore[misc]
                 return {"progress": 95, "message": "Stopping"}
             case _:
                 return None
+
+
+def _size_form(_: Spawner) -> str:
+    return form(choices(current().config))
+
+
+class _RefusedOptions(web.HTTPError):  # type: ignore[misc]
+    """What a form chose is not on offer."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, message)
+        # What the spawn page shows of an error.
+        self.jupyterhub_message = message
+
+
+def _options_from_form(fields: Mapping[str, Any]) -> dict[str, str]:
+    try:
+        return chosen(current().config, fields)
+    except RefusedError as error:
+        raise _RefusedOptions(sentence(str(error))) from None
 
 
 def _is_up_or_ended(workload: Workload) -> bool:

@@ -115,10 +115,12 @@ class Workloads:
         query = select(table).where(table.c.status.not_in(ENDED)).order_by(table.c.created_at)
         return await self._select(query, kind, owner)
 
-    async def changed_since(self, moment: datetime, kind: Kind | None = None) -> Sequence[Workload]:
+    async def changed_since(
+        self, moment: datetime, kind: Kind | None = None, owner: str | None = None
+    ) -> Sequence[Workload]:
         """Return what changed its status, desire or address at or after a moment."""
         query = select(table).where(table.c.changed_at >= moment).order_by(table.c.changed_at)
-        return await self._select(query, kind, None)
+        return await self._select(query, kind, owner)
 
     async def all(self, kind: Kind | None = None, owner: str | None = None) -> Sequence[Workload]:
         """Return what there is a record of, ended ones included, oldest first."""
