@@ -307,7 +307,7 @@ def _size_form(_: Spawner) -> str:
     return form(choices(current().config))
 
 
-class _RefusedOptions(web.HTTPError):  # type: ignore[misc]
+class _RefusedOptions(web.HTTPError):
     """What a form chose is not on offer."""
 
     def __init__(self, message: str) -> None:
