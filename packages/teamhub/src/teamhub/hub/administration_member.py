@@ -60,12 +60,11 @@ class MemberPage(AdministrationPage):
             joined=in_utc(account.created_at) if account is not None else None,
             last_active=in_utc(user.last_activity) if user is not None else None,
             groups=groups,
-            other_groups=others,
+            other_groups=[(name, name) for name in others],
             servers=servers,
             kernels=kernels,
             token_count=_personal_token_count(user),
             home=str(self.teamhub.home_of(name)),
-            homes=list(Home),
             is_self=name == self.name,
             fault=fault,
         )
