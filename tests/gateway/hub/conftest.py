@@ -62,6 +62,12 @@ def gateway_port() -> Iterator[int]:
     thread.join()
 
 
+def server_settings(**settings: Any) -> ServerSettings:
+    """Settings for notebook servers that the stand-in of a dispatcher starts."""
+    command = (sys.executable, "-c", "pass")
+    return ServerSettings(argv=command, start_timeout_seconds=20, **settings)
+
+
 @contextmanager
 def running_hub(
     data_dir: Path, proxy_command: str, gateway_port: int, **sections: Any
@@ -73,8 +79,7 @@ def running_hub(
     config = Config(
         data_dir=data_dir,
         proxy=ProxySettings(port=port, command=(proxy_command,)),
-        servers=ServerSettings(argv=(sys.executable, "-c", "pass"), start_timeout_seconds=20),
-        **sections,
+        **{"servers": server_settings()} | sections,
     )
     deployment = Deployment(config)
     deployment.prepare()

@@ -245,10 +245,10 @@ class DispatcherStandIn:
     async def _run(self) -> None:
         with self.store.subscribe() as wakes:
             while True:
-                for workload in await self.store.workloads.living(Kind.SERVER):
+                for workload in await self.store.workloads.living():
                     if workload.desired is Desired.STOPPED:
                         await self._stop(workload)
-                    elif workload.status is Status.QUEUED:
+                    elif workload.kind is Kind.SERVER and workload.status is Status.QUEUED:
                         await self._start(workload)
                 await wakes.wait(1)
 

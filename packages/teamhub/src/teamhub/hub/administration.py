@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from jupyterhub import orm
-from jupyterhub.utils import new_token
 from sqlalchemy.orm import selectinload
 from tornado import web
 from tornado.httputil import url_concat
@@ -80,16 +79,6 @@ class AdministrationPage(SignedInPage):
             back=self.hub.base_url + back,
             sign_in_url=f"{self.request.protocol}://{self.request.host}{self.base_url}",
         )
-
-    def sign_out(self, name: str) -> None:
-        """Void the cookies of somebody's browsers. Of one that the hub does not know: nothing."""
-        user = orm.User.find(self.db, name)
-        if user is not None:
-            user.cookie_id = new_token()
-            for token in list(user.api_tokens):
-                if token.session_id:
-                    self.db.delete(token)
-            self.db.commit()
 
 
 class MembersPage(AdministrationPage):

@@ -14,6 +14,7 @@ from teamhub.hub.administration_running import running_rows, stop_kernel, stop_s
 from teamhub.hub.listing import in_utc
 from teamhub.hub.removals import Removals
 from teamhub.hub.roles import assign
+from teamhub.hub.sign_in import end_sign_ins
 from teamhub.hub.signed_in import in_path
 from teamhub.hub.tokens import is_personal
 from teamhub.removal import Home
@@ -93,7 +94,7 @@ class MemberPage(AdministrationPage):
         password = await reset_password(await self.store(), account.name)
         self.note_change("has reset the password of %s", account.name)
         if account.name != self.name:
-            self.sign_out(account.name)
+            end_sign_ins(self.db, account.name)
         await self.show_passwords(
             f"New one-time password of {account.name}",
             {account.name: password},

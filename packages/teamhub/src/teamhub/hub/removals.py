@@ -14,11 +14,11 @@ from datetime import datetime
 from typing import Any
 
 from jupyterhub import orm
-from jupyterhub.utils import new_token
 
 from teamhub.config import Config
 from teamhub.errors import NotFoundError, RefusedError, TeamhubError
 from teamhub.hub.process import current
+from teamhub.hub.sign_in import end_sign_ins
 from teamhub.removal import Home, Removed, remove_member
 from teamhub.store import Store
 from teamhub.store.database import now
@@ -112,7 +112,8 @@ class Removals:
 
         name = removal.name
         try:
-            self._sign_out(name)
+            # So that their browsers begin nothing meanwhile.
+            end_sign_ins(self._settings["db"], name)
             removed = await remove_member(
                 store, config, name, removal.home, forget=self._forget, progress=progress
             )
@@ -126,13 +127,6 @@ class Removals:
         else:
             removal.state, removal.doing = "done", _what_became_of(removed)
             self._log.info("%s has removed %s: %s", removal.by, name, removal.doing)
-
-    def _sign_out(self, name: str) -> None:
-        """Void the cookies of somebody's browsers, so that they begin nothing meanwhile."""
-        user = orm.User.find(self._settings["db"], name)
-        if user is not None:
-            user.cookie_id = new_token()
-            self._settings["db"].commit()
 
     async def _forget(self, name: str) -> bool:
         """Remove the hub's user of that name with every token; return whether there was one.
@@ -149,9 +143,8 @@ class Removals:
         users = self._settings["users"]
         user = users[orm_user]
         for server_name, spawner in list(user.spawners.items()):
-            under_way = [
-                one for one in (spawner._spawn_future, spawner._stop_future) if one is not None
-            ]
+            futures = (spawner._spawn_future, getattr(spawner, "_stop_future", None))
+            under_way = [one for one in futures if one is not None]
             if under_way:
                 await asyncio.wait(under_way, timeout=_PENDING_SECONDS)
             if spawner.pending:

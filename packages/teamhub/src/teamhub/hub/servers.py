@@ -82,8 +82,10 @@ async def delete_server(handler: Any, user: Any, name: str) -> None:
         raise RefusedError("your own notebook server cannot be deleted, only stopped")
     await stop_server(handler, user, name)
     spawner = user.spawners[name]
-    if spawner._stop_future is not None:
-        await asyncio.wait([spawner._stop_future], timeout=_CANCEL_SECONDS)
+    # One that the hub has made only now has no such attribute.
+    stopping = getattr(spawner, "_stop_future", None)
+    if stopping is not None:
+        await asyncio.wait([stopping], timeout=_CANCEL_SECONDS)
     if spawner.active:
         raise RefusedError("it has not stopped yet; delete it in a moment")
     await user._delete_spawner(spawner)

@@ -17,6 +17,7 @@ from tornado.httputil import url_concat
 
 from teamhub.config import Config
 from teamhub.errors import AccountError, NotFoundError, RefusedError, StoreError, TeamhubError
+from teamhub.hub.problems import DatabaseAway
 from teamhub.hub.process import current
 from teamhub.store import Store
 
@@ -133,8 +134,7 @@ class SignedInPage(BaseHandler):  # type: ignore[misc]
         """Return what is answered where an error has no page to be shown on."""
         status = next((code for kind, code in _STATUS_CODES if isinstance(error, kind)), 500)
         if isinstance(error, StoreError):
-            self.log.error("%s", error)
-            return web.HTTPError(503, "The database is not there. Try again soon.")
+            return DatabaseAway(error)
         return web.HTTPError(status, sentence(str(error)))
 
     def _notice(self) -> str:
