@@ -17,7 +17,14 @@ from typing import Any
 import aiohttp
 import pytest
 from hub_standins import Browser, DispatcherStandIn, RunningHub
-from teamhub.config import AccountSettings, Config, HubSettings, ProxySettings, ServerSettings
+from teamhub.config import (
+    AccountSettings,
+    Config,
+    HubSettings,
+    ProxySettings,
+    ServerSettings,
+    SizeSettings,
+)
 from teamhub.deployment import Deployment
 from teamhub.store import Store
 from teamhub.store.migrate import upgrade
@@ -98,6 +105,25 @@ def hub(
     tmp_path_factory: pytest.TempPathFactory, proxy_command: str, gateway_port: int
 ) -> Iterator[RunningHub]:
     with running_hub(tmp_path_factory.mktemp("deployment"), proxy_command, gateway_port) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def sized_hub(
+    tmp_path_factory: pytest.TempPathFactory, proxy_command: str, gateway_port: int
+) -> Iterator[RunningHub]:
+    """A hub where a notebook server is small or large."""
+    sizes = {
+        "small": SizeSettings(cpus=1, memory=2 * 1024**3),
+        "large": SizeSettings(display_name="<Large>", cpus=2.5, memory=4 * 1024**3),
+    }
+    with running_hub(
+        tmp_path_factory.mktemp("sized"),
+        proxy_command,
+        gateway_port,
+        sizes=sizes,
+        servers=server_settings(sizes=tuple(sizes)),
+    ) as running:
         yield running
 
 

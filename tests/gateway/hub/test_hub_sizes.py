@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
-from conftest import running_hub, server_settings
 from hub_pages import SignedIn
 from hub_standins import DispatcherStandIn, RunningHub
-from teamhub.config import SizeSettings
 from teamhub.store import Store
 
 pytestmark = pytest.mark.node
 
-SIZES = {
-    "small": SizeSettings(cpus=1, memory=2 * 1024**3),
-    "large": SizeSettings(display_name="<Large>", cpus=2.5, memory=4 * 1024**3),
-}
 
-
-@pytest.fixture(scope="module")
-def hub(
-    tmp_path_factory: pytest.TempPathFactory, proxy_command: str, gateway_port: int
-) -> Iterator[RunningHub]:
-    """In the place of the one that all share: a hub with sizes."""
-    with running_hub(
-        tmp_path_factory.mktemp("sized"),
-        proxy_command,
-        gateway_port,
-        sizes=SIZES,
-        servers=server_settings(sizes=tuple(SIZES)),
-    ) as running:
-        yield running
+@pytest.fixture
+def hub(sized_hub: RunningHub) -> RunningHub:
+    """In the place of the one that all share: the one with sizes."""
+    return sized_hub
 
 
 @pytest.fixture
