@@ -423,3 +423,31 @@ async def test_member_is_removed_with_the_home_archived(
     assert f"{administrator.name} has removed {name}" in hub.log()
     await administrator.get(path.replace(name, new("never-there")))
     assert administrator.status == 404
+
+
+async def test_what_a_removal_that_did_not_end_has_left_is_found_and_removed(
+    administrator: SignedIn, member: SignedIn, store: Store, hub: RunningHub
+) -> None:
+    name, home = member.name, hub.deployment.config.home_of(member.name)
+    home.mkdir(parents=True)
+    # As a hub leaves it that was killed after the first step.
+    await store.accounts.remove(name)
+    path = f"/hub/administration/members/{name}"
+    await administrator.get("/hub/administration")
+    assert f'href="{path}"' in administrator.text
+    await administrator.get(path)
+    assert "something of one is left" in administrator.text
+    await administrator.post(path, action="role", role="administrator")
+    assert administrator.status == 404
+    for action in ("delete", "keep"):
+        await administrator.post(path, action="remove", home=action, confirm=name)
+        if action == "keep":
+            assert administrator.status == 404, "nothing is left"
+            break
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while "Under way" in administrator.text:
+                await administrator.get(path)
+        assert "Removed, and the home deleted." in administrator.text
+    assert not home.exists()
+    await administrator.get("/hub/administration")
+    assert f'href="{path}"' not in administrator.text

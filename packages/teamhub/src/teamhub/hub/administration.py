@@ -106,6 +106,7 @@ class MembersPage(AdministrationPage):
         await self.page(
             "administration.html",
             waiting=waiting,
+            left=sorted(set(users) - {one.name for one in accounts}),
             members=member_rows(shown, users, await store.workloads.living()),
             member_count=len(members),
             found_count=len(found),

@@ -12,7 +12,7 @@ from teamhub.hub.administration import AdministrationPage, group_names
 from teamhub.hub.administration_groups import find_group
 from teamhub.hub.administration_running import running_rows, stop_kernel, stop_server
 from teamhub.hub.listing import in_utc
-from teamhub.hub.removals import Removals
+from teamhub.hub.removals import Removals, is_left
 from teamhub.hub.roles import assign
 from teamhub.hub.sign_in import end_sign_ins
 from teamhub.hub.signed_in import in_path
@@ -43,7 +43,12 @@ class MemberPage(AdministrationPage):
         store = await self.store()
         account = await store.accounts.get(name)
         removal = Removals.of(self.settings).get(name)
-        if (account is None or account.waiting) and removal is None:
+        if account is not None and account.waiting:
+            account = None
+        elif account is not None and removal is not None and removal.state == "done":
+            removal = None  # of somebody who had the name before
+        left = account is None and is_left(self.db, self.teamhub, name)
+        if account is None and removal is None and not left:
             raise NotFoundError(f"there is no member called {name!r}")
         user = orm.User.find(self.db, name)
         groups = group_names(user)
@@ -58,6 +63,7 @@ class MemberPage(AdministrationPage):
             member=account,
             member_name=name,
             removal=removal,
+            left=left,
             joined=in_utc(account.created_at) if account is not None else None,
             last_active=in_utc(user.last_activity) if user is not None else None,
             groups=groups,

@@ -61,4 +61,7 @@ def failed_start(workload: Workload) -> SpawnException:
 def words_of(workload: Workload) -> str:
     """Return why a kernel or notebook server has ended, as the end of a sentence."""
     words = _WORDS[workload.reason] if workload.reason is not None else "it ended"
-    return f"{words} ({workload.detail.rstrip('.')})" if workload.detail else words
+    detail = workload.detail.rstrip(".")
+    if detail.startswith(("it ", "the ")):
+        return detail  # says it all by itself
+    return f"{words} ({detail})" if detail else words

@@ -117,8 +117,7 @@ def _kernel_row(config: Config, workload: Workload, paths: tuple[str, ...]) -> K
     failed = workload.status is Status.FAILED
     detail = ""
     if failed:
-        # The detail of a kernel's end is a sentence of its own.
-        why = workload.detail.rstrip(".") or words_of(workload)
+        why = words_of(workload)
         detail = f"{why[:1].upper()}{why[1:]}."
     elif workload.status is Status.QUEUED:
         detail = workload.detail

@@ -88,7 +88,7 @@ class Removals:
         here = current()
         store = await here.store()
         account = await store.accounts.get(name)
-        if account is None and orm.User.find(self._settings["db"], name) is None:
+        if account is None and not is_left(self._settings["db"], here.config, name):
             raise NotFoundError(f"there is no user called {name!r}")
         if account is not None and account.admin:
             admins = [one for one in await store.accounts.all() if one.admin and not one.waiting]
@@ -157,6 +157,17 @@ class Removals:
         await user.delete_spawners()
         users.delete(user)
         return True
+
+
+def is_left(session: Any, config: Config, name: str) -> bool:
+    """Return whether there is something of a member without an account: a removal did not end.
+
+    Args:
+        session: the hub's own.
+        config: the settings.
+        name: a valid account name.
+    """
+    return orm.User.find(session, name) is not None or config.home_of(name).is_dir()
 
 
 def _what_became_of(removed: Removed) -> str:
