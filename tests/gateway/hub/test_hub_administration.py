@@ -215,6 +215,20 @@ async def test_groups_are_made_filled_emptied_and_deleted(
     assert administrator.status == 404
 
 
+async def test_group_of_any_name_is_shown_escaped_and_deleted(administrator: SignedIn) -> None:
+    # The hub's API takes what our page does not.
+    name = new('<b>&"group')
+    assert await administrator.call("POST", f"groups/{quote(name, safe='')}") == 201
+    path = f"groups/{quote(name, safe='')}/users"
+    assert await administrator.call("POST", path, users=[administrator.name]) == 200
+    for page in ("groups", f"members/{administrator.name}"):
+        await administrator.get(f"/hub/administration/{page}")
+        assert "&lt;b&gt;&amp;&#34;group" in administrator.text
+        assert "<b>&" not in administrator.text
+    await administrator.post("/hub/administration/groups", action="delete", group=name)
+    assert (administrator.status, "has been deleted" in administrator.text) == (200, True)
+
+
 async def test_strange_names_are_one_line_and_change_nothing(
     administrator: SignedIn, store: Store
 ) -> None:
@@ -385,6 +399,8 @@ async def test_member_is_removed_with_the_home_archived(
         await administrator.post(path, action="remove", **fields)
         assert administrator.status == 400
         assert administrator.alert
+    await administrator.post(path, action="remove", home="keep", confirm="x")
+    assert 'value="keep" checked' in administrator.text, "what was chosen is not forgotten"
     assert await store.accounts.get(name) is not None
     await administrator.post(
         f"/hub/administration/members/{administrator.name}",

@@ -73,6 +73,7 @@ class MemberPage(AdministrationPage):
             token_count=_personal_token_count(user),
             home=str(self.teamhub.home_of(name)),
             is_self=name == self.name,
+            chosen_home=(self.field("home") if fault else "") or Home.ARCHIVE.value,
             fault=fault,
         )
 
