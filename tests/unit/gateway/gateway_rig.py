@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import uuid
 from collections.abc import Awaitable, Callable
@@ -28,6 +30,15 @@ class AccessStandIn:
     def __init__(self) -> None:
         self.revoked: set[str] = set()
         self.away = False
+        self._forgotten = asyncio.Event()
+
+    def forget(self) -> None:
+        self._forgotten.set()
+        self._forgotten = asyncio.Event()
+
+    async def until_doubtful(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._forgotten.wait(), seconds)
 
     async def open(self) -> None: ...
 

@@ -20,7 +20,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from teamhub.errors import AccountError, NotFoundError, RefusedError
 from teamhub.store import Store
-from teamhub.store.accounts import Account
+from teamhub.store.accounts import Account, Arrival
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,31}"
 MAXIMUM_PASSWORD_LENGTH = 1024
@@ -28,6 +28,11 @@ MAXIMUM_PASSWORD_LENGTH = 1024
 
 NOTE_LENGTH = 200
 """In characters, of what somebody says of themselves at sign-up."""
+
+_BLANKS = " \t\r\n"
+"""What strip() takes beside these are control characters, which are no part of a name."""
+
+GROUP_PATTERN = r"[a-z0-9][a-z0-9._-]{0,62}"
 
 _ROLE_WORDS = {"admin", "administrator", "member"}
 
@@ -49,12 +54,28 @@ def account_name(text: str) -> str:
     Raises:
         AccountError: it cannot be an account's name.
     """
-    stripped = text.strip()
+    stripped = text.strip(_BLANKS)
     # Before lower(), which makes ASCII of some other letters (the Kelvin sign becomes a "k").
     name = stripped.lower() if stripped.isascii() else ""
     if not re.fullmatch(NAME_PATTERN, name):
         raise AccountError(
             f"{_shown(text)} cannot be a user name: use 1 to 32 of a-z, 0-9, '.', '_' and '-', "
+            "beginning with a letter or a digit"
+        )
+    return name
+
+
+def group_name(text: str) -> str:
+    """Return the name that somebody means for a new group: without blanks, in lower case.
+
+    Raises:
+        AccountError: it cannot be a group's name.
+    """
+    stripped = text.strip(_BLANKS)
+    name = stripped.lower() if stripped.isascii() else ""
+    if not re.fullmatch(GROUP_PATTERN, name):
+        raise AccountError(
+            f"{_shown(text)} cannot be a group's name: use 1 to 63 of a-z, 0-9, '.', '_' and '-', "
             "beginning with a letter or a digit"
         )
     return name
@@ -132,8 +153,10 @@ def read_user_file(text: str) -> Sequence[Listed]:
         AccountError: a line is something else, or names somebody again; the message has its number.
     """
     found: dict[str, Listed] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = line.partition("#")[0].split()
+    # Not splitlines() and split(), which take some control characters for ends and blanks.
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
+        words = line.partition("#")[0].replace("\t", " ").split(" ")
+        words = [word for word in words if word]
         if not words:
             continue
         if len(words) > 2 or (len(words) == 2 and words[1] not in _ROLE_WORDS):
@@ -148,6 +171,47 @@ def read_user_file(text: str) -> Sequence[Listed]:
             raise AccountError(f"line {number}: {name!r} is there twice")
         found[name] = Listed(name, len(words) == 2 and words[1] != "member")
     return list(found.values())
+
+
+@dataclass(frozen=True)
+class Added:
+    """An account that was added just now; the only time its password can be seen."""
+
+    name: str
+    admin: bool
+    one_time_password: str
+
+
+async def add_users(
+    store: Store,
+    listed: Sequence[Listed],
+    *,
+    progress: Callable[[int], None] = lambda _: None,
+) -> tuple[Sequence[Added], Sequence[str]]:
+    """Add those of a user file who have no account, all or none.
+
+    Args:
+        progress: told how many passwords have been made; each takes a tenth of a second.
+
+    Returns:
+        Those who were added, with their one-time passwords, which are kept nowhere; and the names
+        of those who had an account, which was left as it is.
+
+    Raises:
+        AccountError: another has just been given one of the names; nothing was added.
+    """
+    there = {account.name for account in await store.accounts.all()}
+    added: list[Added] = []
+    arrivals: list[Arrival] = []
+    for one in listed:
+        if one.name not in there:
+            password = one_time_password()
+            arrivals.append(Arrival(one.name, await _hash(password), one.admin))
+            added.append(Added(one.name, one.admin, password))
+            progress(len(added))
+    if arrivals:
+        await store.accounts.add_all(arrivals)
+    return added, [one.name for one in listed if one.name in there]
 
 
 async def reset_password(store: Store, name: str) -> str:

@@ -5,7 +5,10 @@ The token is read from the deployment's secrets. It never appears in a message o
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,6 +21,12 @@ from teamhub.deployment import Deployment
 from teamhub.errors import NotFoundError, NotRunningError, RefusedError, TeamhubError
 
 _ANSWER_SECONDS = 20
+_STOPPING_SECONDS = 60.0
+_AGAIN_SECONDS = 0.5
+
+_PAGE = "application/jupyterhub-pagination+json"
+"""What is to be accepted to get a list whole, a page at a time: else the hub cuts it."""
+_PAGE_LENGTH = 200
 
 _MADE_BY_HAND = "JupyterHub"
 """What the hub names as the client of a token that somebody made, and of a server's own,"""
@@ -85,7 +94,12 @@ class Operator:
     no, NotFoundError where it knows no such thing; TeamhubError for anything else.
     """
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, *, timeout_seconds: float = _ANSWER_SECONDS) -> None:
+        """Args:
+        deployment: whose hub; its ports and secrets are read.
+        timeout_seconds: for each answer.
+        """
+        self._timeout_seconds = timeout_seconds
         self._deployment = deployment
         self._url = deployment.hub_api_url()
         self._session: aiohttp.ClientSession | None = None
@@ -93,7 +107,7 @@ class Operator:
     async def __aenter__(self) -> Operator:
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"token {self._deployment.secrets().operator_token}"},
-            timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=self._timeout_seconds),
             trust_env=False,
         )
         return self
@@ -112,8 +126,30 @@ class Operator:
         await self._ask("POST", f"/users/{quote(name, safe='')}", also_fine=409)
 
     async def delete_user(self, name: str) -> bool:
-        """Remove a user from the hub with every token and server; return whether it knew them."""
-        return await self._ask_if_there("DELETE", f"/users/{quote(name, safe='')}")
+        """Remove a user from the hub with every token and server; return whether it knew them.
+
+        A server of theirs that is just stopping is waited for.
+        """
+        deadline = time.monotonic() + _STOPPING_SECONDS
+        while True:
+            try:
+                await self._ask("DELETE", f"/users/{quote(name, safe='')}")
+            except NotFoundError:
+                return False
+            except RefusedError:
+                # The one thing that it refuses to us.
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_AGAIN_SECONDS)
+            else:
+                return True
+
+    async def user(self, name: str) -> KnownUser | None:
+        """Return a user, None where the hub knows none of that name."""
+        try:
+            return _known(await self._ask("GET", f"/users/{quote(name, safe='')}"))
+        except NotFoundError:
+            return None
 
     async def tokens(self, user: str) -> Sequence[Token]:
         """Return a user's tokens, oldest first; those of notebook servers and browsers too."""
@@ -128,7 +164,7 @@ class Operator:
 
     async def groups(self) -> Sequence[Group]:
         """Return all groups by name."""
-        answer = await self._ask("GET", "/groups")
+        answer = await self._all("/groups")
         found = [Group(one["name"], tuple(sorted(one["users"]))) for one in answer]
         return sorted(found, key=lambda group: group.name)
 
@@ -152,24 +188,42 @@ class Operator:
 
     async def users(self) -> Sequence[KnownUser]:
         """Return all users that the hub knows, by name, with their groups and roles."""
-        answer = await self._ask("GET", "/users?limit=1000000")
-        found = [
-            KnownUser(
-                one["name"],
-                tuple(sorted(one.get("groups", []))),
-                tuple(sorted(one.get("roles", []))),
-                one.get("last_activity"),
-            )
-            for one in answer
-        ]
+        found = [_known(one) for one in await self._all("/users")]
         return sorted(found, key=lambda user: user.name)
 
+    async def revoke_all(self, user: str) -> Sequence[Token]:
+        """Revoke all tokens of a user: personal ones, browsers' and notebook servers'.
+
+        The gateway is to be told by the store, as for one. Returns those that there were; of a
+        user whom the hub does not know, none.
+        """
+        revoked: dict[str, Token] = {}
+        try:
+            # Twice: one of them may have been used to make another meanwhile.
+            for _ in range(2):
+                for token in await self.tokens(user):
+                    revoked[token.id] = token
+                    # Those of one browser go together.
+                    with contextlib.suppress(NotFoundError):
+                        await self.revoke_token(user, token.id)
+        except NotFoundError:
+            return []
+        return list(revoked.values())
+
+    async def start_server(self, user: str, name: str = "") -> None:
+        """Have the hub start a notebook server. It may take longer than the hub's answer.
+
+        Raises RefusedError where it runs already, or the user has as many as may be.
+        """
+        await self._ask("POST", _server_path(user, name))
+
     async def stop_server(self, user: str, name: str = "") -> None:
-        """Have the hub stop a notebook server. Of one that is not running: nothing."""
-        path = f"/users/{quote(user, safe='')}/server"
-        if name:
-            path = f"/users/{quote(user, safe='')}/servers/{quote(name, safe='')}"
-        await self._ask("DELETE", path, also_fine=400)
+        """Have the hub stop a notebook server. Of one that is not running: nothing.
+
+        It may take longer than the hub's answer. Raises NotFoundError where the hub has never had
+        a server of that name.
+        """
+        await self._ask("DELETE", _server_path(user, name))
 
     async def create_token(
         self, user: str, *, note: str, expires_in_seconds: int | None
@@ -198,12 +252,16 @@ class Operator:
         """Have the hub compare the proxy's routes with what there should be, now."""
         await self._ask("POST", "/proxy")
 
-    async def _ask_if_there(self, method: str, path: str) -> bool:
-        try:
-            await self._ask(method, path)
-        except NotFoundError:
-            return False
-        return True
+    async def _all(self, path: str) -> Sequence[Mapping[str, Any]]:
+        """Return a list of the hub's, all pages of it."""
+        found: list[Mapping[str, Any]] = []
+        offset: int | None = 0
+        while offset is not None:
+            page = await self._ask("GET", f"{path}?offset={offset}&limit={_PAGE_LENGTH}")
+            found += page["items"]
+            after = page["_pagination"]["next"]
+            offset = after["offset"] if after else None
+        return found
 
     async def _ask(
         self,
@@ -215,7 +273,9 @@ class Operator:
     ) -> Any:
         assert self._session is not None
         try:
-            async with self._session.request(method, self._url + path, json=body) as response:
+            async with self._session.request(
+                method, self._url + path, json=body, headers={"Accept": _PAGE}
+            ) as response:
                 status, text = response.status, await response.text(errors="replace")
         except (aiohttp.ClientError, TimeoutError, OSError):
             raise NotRunningError(
@@ -231,6 +291,20 @@ class Operator:
             raise RefusedError(f"the hub refused: {said}")
         log = self._deployment.log_file("hub")
         raise TeamhubError(f"the hub could not do it ({status}: {said}); see {log}")
+
+
+def _server_path(user: str, name: str) -> str:
+    path = f"/users/{quote(user, safe='')}/server"
+    return f"{path}s/{quote(name, safe='')}" if name else path
+
+
+def _known(model: Mapping[str, Any]) -> KnownUser:
+    return KnownUser(
+        model["name"],
+        tuple(sorted(model.get("groups", []))),
+        tuple(sorted(model.get("roles", []))),
+        model.get("last_activity"),
+    )
 
 
 def _token(model: Mapping[str, Any]) -> Token:

@@ -7,6 +7,7 @@ what is done already is found done.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -113,17 +114,28 @@ async def _end_workloads(store: Store, config: Config, name: str) -> None:
 async def _deal_with_home(
     config: Config, name: str, home: Home, progress: Callable[[str], None]
 ) -> tuple[Path | None, Home]:
-    loop = asyncio.get_running_loop()
     if home is Home.ARCHIVE:
         progress(f"archiving {name}'s home")
-
-        def counted(files: int) -> None:
-            loop.call_soon_threadsafe(progress, f"archiving {name}'s home: {files} files")
-
-        archive = await asyncio.to_thread(homes.archive_home, config, name, counted)
+        archive = await _archive(config, name, progress)
         return archive, Home.ARCHIVE if archive else Home.KEEP
     if home is Home.DELETE:
         progress(f"deleting {name}'s home")
         gone = await asyncio.to_thread(homes.delete_home, config, name)
         return None, Home.DELETE if gone else Home.KEEP
     return None, Home.KEEP
+
+
+async def _archive(config: Config, name: str, progress: Callable[[str], None]) -> Path | None:
+    """Archive a home in a thread, which ends with us: else Ctrl-C would not end it."""
+    loop = asyncio.get_running_loop()
+    interrupted = threading.Event()
+
+    def counted(files: int) -> None:
+        if interrupted.is_set():
+            raise TeamhubError(f"archiving {name}'s home was interrupted")
+        loop.call_soon_threadsafe(progress, f"archiving {name}'s home: {files} files")
+
+    try:
+        return await asyncio.to_thread(homes.archive_home, config, name, counted)
+    finally:
+        interrupted.set()

@@ -11,6 +11,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from teamhub.supervisor.terminal import printable
+
 
 def print_json(value: Any) -> None:
     """Print a JSON document on stdout; moments as ISO 8601."""
@@ -18,12 +20,15 @@ def print_json(value: Any) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table on stdout, whole also where it goes to a file or a pipe."""
+    """Print a table on stdout, whole also where it goes to a file or a pipe.
+
+    Control characters in it are escaped: names, notes and paths are what people make of them.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         table.add_column(heading, no_wrap=True)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=10_000)
@@ -33,6 +38,33 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
             click.echo(line.rstrip())
         return
     console.print(table)
+
+
+def print_fields(fields: Iterable[tuple[str, str]]) -> None:
+    """Print a label and a value a line on stdout; those without a value are left out."""
+    shown = [(label, printable(value)) for label, value in fields if value]
+    width = max((len(label) for label, _ in shown), default=0)
+    for label, value in shown:
+        click.echo(f"{label:<{width}}  {value}")
+
+
+def print_lines(text: str, *, indent: str = "") -> None:
+    """Print what a kernel or server has written on stdout, its control characters escaped."""
+    for line in text.replace("\r\n", "\n").rstrip("\n").split("\n") if text else ():
+        click.echo(indent + printable(line, lines=True))
+
+
+def moment(value: datetime | str | None) -> datetime | None:
+    """Return a moment as the hub writes it as one in UTC."""
+    if value is None or isinstance(value, datetime):
+        return value
+    found = datetime.fromisoformat(value)
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+
+
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """Return "1 kernel" or "2 kernels"."""
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"
 
 
 def ago(moment: datetime | None) -> str:

@@ -1,59 +1,76 @@
-"""`kernels`: what runs, and ending one."""
+"""`kernels`: what runs, what has become of it, its log, and ending it."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
-from teamhub.cli.answers import ago, print_json, print_table
+from teamhub.accounts import account_name
+from teamhub.cli.answers import ago, print_fields, print_json, print_lines, print_table
 from teamhub.cli.choice import Choice, common_options, opened_store
+from teamhub.cli.completion import all_kernel_ids, kernel_ids, user_names
+from teamhub.cli.ending import end_and_wait, require_dispatcher
+from teamhub.cli.remedies import remedy
+from teamhub.cli.workload_fields import environment_in_words, life_of, size_in_words, why
+from teamhub.cli.workload_log import Log
 from teamhub.deployment import Deployment
-from teamhub.errors import NotFoundError, NotRunningError, RefusedError, TeamhubError
+from teamhub.errors import NotFoundError, RefusedError
 from teamhub.model import Kind, Workload
 from teamhub.store import Store
-from teamhub.supervisor.lock import holder
+from teamhub.store.sessions import Session
 from teamhub.supervisor.terminal import Terminal
 
-_MARGIN_SECONDS = 20
-_SWEEP_SECONDS = 1.0
 _SHORT = 8
+_SHOWN_LINES = 10
 
 
 @click.group()
 def kernels() -> None:
-    """List and end kernels."""
+    """List, explain and end kernels."""
 
 
 @kernels.command(name="list")
-@click.option("--user", metavar="NAME", help="Only those of this user.")
+@click.option("--user", metavar="NAME", shell_complete=user_names, help="Only those of this user.")
+@click.option("--all", "ended_too", is_flag=True, help="Also those that have ended.")
 @common_options
-def list_kernels(choice: Choice, user: str | None) -> None:
-    """List the kernels that there are, oldest first."""
+def list_kernels(choice: Choice, user: str | None, ended_too: bool) -> None:
+    """List the kernels that there are, oldest first.
+
+    Example: teamhub kernels list --user alice --all
+    """
 
     async def run() -> Sequence[Workload]:
         async with opened_store(choice.deployment()) as store:
-            return await store.workloads.living(Kind.KERNEL, user)
+            look = store.workloads.all if ended_too else store.workloads.living
+            return await look(Kind.KERNEL, user)
 
     found = asyncio.run(run())
     if choice.as_json:
         print_json([_as_json(kernel) for kernel in found])
         return
+    if not found:
+        whose = f" of {user}" if user else ""
+        Terminal().say(
+            f"there is no record of a kernel{whose}"
+            if ended_too
+            else f"no kernels{whose} are running"
+        )
+        return
     print_table(
-        ("ID", "USER", "KERNEL", "STATUS", "STATE", "LAST ACTIVE", "SINCE"),
+        ("ID", "USER", "KERNEL", "STATUS", "STATE", "LAST ACTIVE", "SINCE", "WHY"),
         [
             (
                 kernel.id[:_SHORT],
                 kernel.owner,
                 kernel.name,
                 kernel.status.value,
-                kernel.execution_state,
+                "-" if kernel.status.ended else kernel.execution_state,
                 ago(kernel.last_activity_at),
                 ago(kernel.created_at),
+                why(kernel),
             )
             for kernel in found
         ],
@@ -61,63 +78,160 @@ def list_kernels(choice: Choice, user: str | None) -> None:
 
 
 @kernels.command()
-@click.argument("kernel_id", metavar="ID")
+@click.argument("kernel_id", metavar="ID", shell_complete=all_kernel_ids)
 @common_options
-def stop(choice: Choice, kernel_id: str) -> None:
-    """End the kernel ID (its first characters suffice) and wait until it has ended."""
+def show(choice: Choice, kernel_id: str) -> None:
+    """Say all that is known of the kernel ID (its first characters suffice).
+
+    Example: teamhub kernels show 3f2a
+    """
+    asyncio.run(_show(choice, kernel_id))
+
+
+@kernels.command()
+@click.argument("kernel_id", metavar="ID", shell_complete=all_kernel_ids)
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(1, 1_000_000),
+    default=100,
+    metavar="N",
+    show_default=True,
+    help="How many lines, from the end.",
+)
+@click.option("-f", "--follow", is_flag=True, help="Go on until it has ended. Ctrl-C leaves.")
+@common_options
+def logs(choice: Choice, kernel_id: str, lines: int, follow: bool) -> None:
+    """Print what the kernel ID and what started it have written outside of notebooks.
+
+    Example: teamhub kernels logs 3f2a -f
+    """
+
+    async def run() -> None:
+        async with opened_store(choice.deployment()) as store:
+            kernel = one_of(await store.workloads.all(Kind.KERNEL), kernel_id)
+            log = Log(choice.deployment(), store, kernel)
+            if not follow:
+                text = await log.tail(lines)
+                if choice.as_json:
+                    print_json({"id": kernel.id, "lines": text.splitlines()})
+                elif text:
+                    print_lines(text)
+                else:
+                    Terminal().say(f"kernel {kernel.id[:_SHORT]} has written nothing")
+                return
+            await log.follow(lines, as_json=choice.as_json)
+
+    asyncio.run(run())
+
+
+@kernels.command()
+@click.argument("kernel_ids", metavar="ID...", nargs=-1, shell_complete=kernel_ids)
+@click.option("--user", metavar="NAME", shell_complete=user_names, help="With --all: whose.")
+@click.option("--all", "every", is_flag=True, help="With --user: all of theirs.")
+@common_options
+def stop(choice: Choice, kernel_ids: tuple[str, ...], user: str | None, every: bool) -> None:
+    """End kernels (first characters of an ID suffice) and wait until they have ended.
+
+    What their memory holds is lost. Example: teamhub kernels stop --user alice --all
+    """
+    if bool(kernel_ids) == every or every != (user is not None):
+        raise click.UsageError("missing argument 'ID', or both --user NAME and --all")
     terminal = Terminal()
-    ended = asyncio.run(_stop(choice.deployment(), terminal, kernel_id.strip().lower()))
+    ended = asyncio.run(_stop(choice.deployment(), terminal, kernel_ids, user))
     terminal.quiet()
     if choice.as_json:
-        print_json(_as_json(ended))
+        print_json([_as_json(kernel) for kernel in ended])
         return
-    terminal.say(f"kernel {ended.id[:_SHORT]} of {ended.owner} has ended")
+    for kernel in ended:
+        terminal.say(f"kernel {kernel.id[:_SHORT]} of {kernel.owner} has ended")
+    if not ended:
+        terminal.say(f"no kernels of {user} are running")
 
 
-async def _stop(deployment: Deployment, terminal: Terminal, prefix: str) -> Workload:
+async def _stop(
+    deployment: Deployment, terminal: Terminal, prefixes: Sequence[str], user: str | None
+) -> Sequence[Workload]:
     async with opened_store(deployment, listen=True) as store:
-        kernel = _one_of(await store.workloads.living(Kind.KERNEL), prefix)
-        if not await _dispatched(deployment, store):
-            raise NotRunningError(
-                f"nobody would end it: no team server is running on {deployment.data_dir}; "
-                "`teamhub down` ends what one has left"
-            )
-        deadline = time.monotonic() + deployment.config.dispatcher.stop_timeout_seconds
-        deadline += _MARGIN_SECONDS
-        terminal.progress(f"ending kernel {kernel.id[:_SHORT]} of {kernel.owner}")
-        with store.subscribe() as changes:
-            await store.workloads.want_stopped(kernel.id)
-            while True:
-                found = await store.workloads.get(kernel.id)
-                if found is None or found.status.ended:
-                    return found or kernel
-                if time.monotonic() > deadline:
-                    raise TeamhubError(
-                        f"kernel {kernel.id[:_SHORT]} has not ended yet; it will when the "
-                        "dispatcher comes to it, see `teamhub status`"
-                    )
-                await changes.wait(_SWEEP_SECONDS)
+        if user is not None:
+            found = await store.workloads.living(Kind.KERNEL, account_name(user))
+        else:
+            living = await store.workloads.living(Kind.KERNEL)
+            # Each once, and all of them before anything changes.
+            found = list({one.id: one for one in (one_of(living, p) for p in prefixes)}.values())
+        await require_dispatcher(deployment, store)
+        return await end_and_wait(deployment, store, terminal, found)
 
 
-def _one_of(living: Sequence[Workload], prefix: str) -> Workload:
-    found = [kernel for kernel in living if kernel.id.startswith(prefix)]
-    if not prefix or not found:
-        raise NotFoundError(f"no kernel's id begins with {prefix!r}; see `teamhub kernels list`")
-    if len(found) > 1:
-        some = ", ".join(kernel.id[: len(prefix) + 4] for kernel in found[:5])
-        raise RefusedError(
-            f"{len(found)} kernels' ids begin with {prefix!r}: {some}; give more of it"
+async def _show(choice: Choice, kernel_id: str) -> None:
+    deployment = choice.deployment()
+    async with opened_store(deployment) as store:
+        kernel = one_of(await store.workloads.all(Kind.KERNEL), kernel_id)
+        sessions = await _sessions(store, kernel)
+        log = await Log(deployment, store, kernel).tail(_SHOWN_LINES)
+    if choice.as_json:
+        about = _as_json(kernel) | {
+            "attempt": kernel.attempt,
+            "remedy": remedy(kernel),
+            "ended_at": kernel.changed_at if kernel.status.ended else None,
+            "notebooks": [
+                {"session": one.id, "path": one.path, "name": one.name, "type": one.type}
+                for one in sessions
+            ],
+            "log": log.splitlines(),
+        }
+        print_json(about)
+        return
+    print_fields(
+        [
+            ("kernel", kernel.id),
+            ("user", kernel.owner),
+            ("kernelspec", kernel.name),
+            ("environment", environment_in_words(deployment.config, kernel.environment)),
+            ("size", size_in_words(deployment.config, kernel.size)),
+            ("node", kernel.node or "-"),
+            ("status", kernel.status.value + _state(kernel)),
+            ("reason", why(kernel)),
+            ("what to do", remedy(kernel)),
+            *life_of(kernel),
+            ("last active", "-" if kernel.status.ended else f"{ago(kernel.last_activity_at)} ago"),
+            ("notebooks", ", ".join(one.path for one in sessions) or "-"),
+        ]
+    )
+    if log:
+        click.echo(f"\nthe last lines of its log (`teamhub kernels logs {kernel.id[:_SHORT]}`):")
+        print_lines(log, indent="  ")
+
+
+async def _sessions(store: Store, kernel: Workload) -> Sequence[Session]:
+    return [one for one in await store.sessions.of(kernel.owner) if one.kernel_id == kernel.id]
+
+
+def one_of(found: Sequence[Workload], text: str) -> Workload:
+    """Return the kernel whose id this is, or whose id begins with it.
+
+    Raises:
+        NotFoundError: there is none.
+        RefusedError: there are several.
+    """
+    prefix = text.strip().lower()
+    fitting = [kernel for kernel in found if kernel.id.startswith(prefix)]
+    if not prefix or not fitting:
+        shown = prefix if len(prefix) <= 40 else prefix[:40] + "..."
+        raise NotFoundError(
+            f"no kernel's id begins with {shown!r}; see `teamhub kernels list` "
+            "(with --all for those that have ended)"
         )
-    return found[0]
+    if len(fitting) > 1:
+        some = ", ".join(kernel.id[: len(prefix) + 4] for kernel in fitting[:5])
+        raise RefusedError(
+            f"{len(fitting)} kernels' ids begin with {prefix!r}: {some}; give more of it"
+        )
+    return fitting[0]
 
 
-async def _dispatched(deployment: Deployment, store: Store) -> bool:
-    """Whether somebody is there to do it: a supervisor, or a dispatcher that says it is alive."""
-    if holder(deployment.data_dir) is not None:
-        return True
-    held = await store.lease.held()
-    lease = timedelta(seconds=deployment.config.dispatcher.lease_seconds)
-    return held is not None and bool(held.holder) and held.heartbeat_at > datetime.now(UTC) - lease
+def _state(kernel: Workload) -> str:
+    return "" if kernel.status.ended else f", {kernel.execution_state}"
 
 
 def _as_json(kernel: Workload) -> dict[str, Any]:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import click
 
-from teamhub.cli.accounts import users
 from teamhub.cli.choice import Choice
+from teamhub.cli.groups import groups
 from teamhub.cli.kernels import kernels
 from teamhub.cli.logs import logs
 from teamhub.cli.server import down, status, up
+from teamhub.cli.servers import servers
 from teamhub.cli.tokens import tokens
+from teamhub.cli.users import users
 from teamhub.errors import TeamhubError
 from teamhub.supervisor.terminal import Terminal, let_go_of_streams
 
@@ -29,7 +31,7 @@ def teamhub() -> None:
     """Run a JupyterHub team server whose kernels outlive everything above them."""
 
 
-for _command in (up, down, status, users, tokens, kernels, logs):
+for _command in (up, down, status, users, groups, tokens, kernels, servers, logs):
     teamhub.add_command(_command)
 
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import click
 
 from teamhub.accounts import account_name
-from teamhub.cli.answers import print_json
+from teamhub.cli.answers import ago, counted, moment, print_json, print_table
 from teamhub.cli.choice import Choice, common_options, opened_store
+from teamhub.cli.completion import token_ids, user_names
+from teamhub.cli.hub import revoke_all
 from teamhub.deployment import Deployment
 from teamhub.errors import NotFoundError
-from teamhub.operator import Operator, PersonalToken
+from teamhub.operator import Operator, PersonalToken, Token
 from teamhub.supervisor.terminal import Terminal
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_AT_ONCE = 8
 
 
 class Duration(click.ParamType[int]):
@@ -37,11 +41,13 @@ class Duration(click.ParamType[int]):
 
 @click.group()
 def tokens() -> None:
-    """Make personal tokens for editors and scripts."""
+    """Make, list and revoke the tokens of editors and scripts."""
 
 
 @tokens.command()
-@click.option("--user", required=True, metavar="NAME", help="Whose token it is.")
+@click.option(
+    "--user", required=True, metavar="NAME", shell_complete=user_names, help="Whose token it is."
+)
 @click.option("--note", default="made by `teamhub tokens create`", help="What it is for.")
 @click.option(
     "--expires-in",
@@ -52,7 +58,10 @@ def tokens() -> None:
 )
 @common_options
 def create(choice: Choice, user: str, note: str, expires_in_seconds: int | None) -> None:
-    """Make a token with which USER's editor or script uses the gateway, and print it once."""
+    """Make a token with which USER's editor or script uses the gateway, and print it once.
+
+    Example: teamhub tokens create --user alice --note "VS Code" --expires-in 30d
+    """
     deployment = choice.deployment()
     token = asyncio.run(_create(deployment, user, note, expires_in_seconds))
     if choice.as_json:
@@ -65,15 +74,147 @@ def create(choice: Choice, user: str, note: str, expires_in_seconds: int | None)
     click.echo(token.token)
 
 
+@tokens.command(name="list")
+@click.option("--user", metavar="NAME", shell_complete=user_names, help="Only those of this user.")
+@common_options
+def list_tokens(choice: Choice, user: str | None) -> None:
+    """List tokens: personal ones, and those of browsers and notebook servers.
+
+    The tokens themselves cannot be seen any more. Example: teamhub tokens list --user alice
+    """
+    deployment = choice.deployment()
+
+    async def run() -> Sequence[Token]:
+        async with Operator(deployment) as operator:
+            return await _tokens(deployment, operator, user)
+
+    found = asyncio.run(run())
+    if choice.as_json:
+        print_json([_as_json(token) for token in found])
+        return
+    if not found:
+        Terminal().say(f"{user} has no tokens" if user else "there are no tokens")
+        return
+    print_table(
+        ("ID", "USER", "KIND", "NOTE", "MADE", "LAST USED", "EXPIRES"),
+        [
+            (
+                token.id,
+                token.user,
+                _kind(token),
+                token.note,
+                ago(moment(token.created_at)),
+                ago(moment(token.last_activity_at)),
+                token.expires_at[:10] if token.expires_at else "never",
+            )
+            for token in found
+        ],
+    )
+
+
+@tokens.command()
+@click.argument("ids", metavar="ID...", nargs=-1, shell_complete=token_ids)
+@click.option("--user", metavar="NAME", shell_complete=user_names, help="Whose.")
+@click.option("--all", "every", is_flag=True, help="With --user: all of theirs, of any kind.")
+@common_options
+def revoke(choice: Choice, ids: tuple[str, ...], user: str | None, every: bool) -> None:
+    """Revoke tokens. The gateway refuses them at once, and ends their connections.
+
+    Examples: teamhub tokens revoke a12; teamhub tokens revoke --user alice --all
+    """
+    if bool(ids) == every or (every and user is None):
+        raise click.UsageError("missing argument 'ID', or both --user NAME and --all")
+    deployment = choice.deployment()
+    revoked = asyncio.run(_revoke(deployment, ids, user))
+    if choice.as_json:
+        print_json([_as_json(token) for token in revoked])
+        return
+    terminal = Terminal()
+    if every:
+        terminal.say(f"{counted(len(revoked), 'token')} of {account_name(user or '')} revoked")
+    else:
+        for token in revoked:
+            terminal.say(f"token {token.id} of {token.user} ({token.note}) is revoked")
+    if any(token.server for token in revoked):
+        terminal.say(
+            "browsers have to sign in again, and a notebook server whose token it was has to be "
+            "started again (`teamhub servers stop`)"
+        )
+
+
 async def _create(
     deployment: Deployment, user: str, note: str, expires_in_seconds: int | None
 ) -> PersonalToken:
     name = account_name(user)
+    await _require_account(deployment, name)
+    async with Operator(deployment) as operator:
+        await operator.ensure_user(name)
+        return await operator.create_token(name, note=note, expires_in_seconds=expires_in_seconds)
+
+
+async def _revoke(deployment: Deployment, ids: Sequence[str], user: str | None) -> Sequence[Token]:
+    async with opened_store(deployment) as store, Operator(deployment) as operator:
+        there = await _tokens(deployment, operator, user)
+        if not ids:
+            assert user is not None
+            return await revoke_all(store, operator, account_name(user))
+        known = {token.id: token for token in there}
+        wanted = [one.strip().lower() for one in dict.fromkeys(ids)]
+        for one in wanted:
+            if one not in known:
+                shown = one if len(one) <= 40 else one[:40] + "..."
+                raise NotFoundError(f"no token has the id {shown!r}; see `teamhub tokens list`")
+        try:
+            for one in wanted:
+                await operator.revoke_token(known[one].user, one)
+        finally:
+            await store.revocations.add()
+        return [known[one] for one in wanted]
+
+
+async def _tokens(deployment: Deployment, operator: Operator, user: str | None) -> Sequence[Token]:
+    """Return the tokens of a user, or of all, by user."""
+    if user is not None:
+        name = account_name(user)
+        try:
+            return await operator.tokens(name)
+        except NotFoundError:
+            # The hub does not know them yet, so that they have none; or nobody does.
+            await _require_account(deployment, name)
+            return []
+    at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def of(name: str) -> Sequence[Token]:
+        async with at_once:
+            try:
+                return await operator.tokens(name)
+            except NotFoundError:
+                return []  # removed just now
+
+    names = [one.name for one in await operator.users()]
+    return [token for some in await asyncio.gather(*map(of, names)) for token in some]
+
+
+async def _require_account(deployment: Deployment, name: str) -> None:
     async with opened_store(deployment) as store:
         if await store.accounts.get(name) is None:
             raise NotFoundError(
                 f"there is no user called {name!r}; `teamhub users add {name}` adds one"
             )
-    async with Operator(deployment) as operator:
-        await operator.ensure_user(name)
-        return await operator.create_token(name, note=note, expires_in_seconds=expires_in_seconds)
+
+
+def _kind(token: Token) -> str:
+    return "browser or server" if token.server else "personal"
+
+
+def _as_json(token: Token) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "user": token.user,
+        "kind": "server" if token.server else "personal",
+        "note": token.note,
+        "scopes": list(token.scopes),
+        "created_at": moment(token.created_at),
+        "last_used_at": moment(token.last_activity_at),
+        "expires_at": moment(token.expires_at),
+    }

@@ -8,6 +8,7 @@ with our own token tells the two apart.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections import OrderedDict
@@ -90,6 +91,8 @@ class Access:
         self._answers: OrderedDict[bytes, _Answer] = OrderedDict()
         self._refusals: OrderedDict[bytes, _Answer] = OrderedDict()
         self._asking: dict[bytes, asyncio.Task[_Answer]] = {}
+        self._revocations = 0
+        self._revoked = asyncio.Event()
         self._http: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -130,7 +133,15 @@ class Access:
 
     def forget(self) -> None:
         """Believe nothing that is known any more: something has been revoked."""
+        self._revocations += 1
         self._answers.clear()
+        self._revoked.set()
+        self._revoked = asyncio.Event()
+
+    async def until_doubtful(self, seconds: float) -> None:
+        """Return after so long, or as soon as something has been revoked."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._revoked.wait(), seconds)
 
     async def hub_answers(self) -> bool:
         """Return whether the hub knows our own token: it and its database are there."""
@@ -148,6 +159,16 @@ class Access:
         return now - answer.at > seconds and now >= answer.not_again_before
 
     async def _ask(self, key: bytes, token: str, known: _Answer | None) -> _Answer:
+        while True:
+            revocations = self._revocations
+            answer = await self._ask_once(key, token, known)
+            if revocations == self._revocations:
+                return answer
+            # The hub may have answered before something was revoked, and we come to it after.
+            self._answers.pop(key, None)
+            known = None
+
+    async def _ask_once(self, key: bytes, token: str, known: _Answer | None) -> _Answer:
         try:
             status, model = await self._get(token)
             away = status >= 500 or (status in {401, 403} and not await self.hub_answers())

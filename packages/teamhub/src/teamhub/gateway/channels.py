@@ -193,7 +193,7 @@ class Channels:
 
     async def _recheck(self, access: Access, token: str, seconds: float) -> None:
         while True:
-            await asyncio.sleep(seconds)
+            await access.until_doubtful(seconds)
             try:
                 await access.caller(token)
             except UnknownTokenError as error:

@@ -38,6 +38,15 @@ class Account:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """An account that is to be added, with a password that was given out."""
+
+    name: str
+    password_hash: str
+    admin: bool
+
+
 class Accounts:
     """The accounts of a deployment."""
 
@@ -82,6 +91,27 @@ class Accounts:
         except IntegrityError:
             raise AccountError(f"there is a user called {name!r} already") from None
         return account
+
+    async def add_all(self, arrivals: Sequence[Arrival]) -> Sequence[Account]:
+        """Add accounts with one-time passwords, all or none, and return them.
+
+        Raises:
+            AccountError: one of the names is taken; nothing was added.
+        """
+        moment = now()
+        made: list[Account] = []
+        try:
+            async with self._database.writing() as connection:
+                for number, one in enumerate(arrivals, start=await self._next_number(connection)):
+                    account = Account(one.name, one.password_hash, True, one.admin, number, moment)
+                    await connection.execute(
+                        insert(table).values(**asdict(account), changed_at=moment)
+                    )
+                    made.append(account)
+        except IntegrityError:
+            name = arrivals[len(made)].name
+            raise AccountError(f"there is a user called {name!r} already") from None
+        return made
 
     async def get(self, name: str) -> Account | None:
         """Return an account, None where there is none of that name."""
@@ -163,7 +193,8 @@ class Accounts:
         if only_waiting:
             condition &= table.c.waiting
         async with self._database.writing() as connection:
-            await self._refuse_the_last(connection, name)
+            if not only_waiting:
+                await self._refuse_the_last(connection, name)
             await self._note_number(connection)
             result = await connection.execute(delete(table).where(condition))
         if result.rowcount == 0:
@@ -185,7 +216,9 @@ class Accounts:
             await connection.execute(insert(meta).values(key=_LAST_NUMBER, value=last))
 
     async def _refuse_the_last(self, connection: AsyncConnection, name: str) -> None:
-        query = select(table.c.name).where(table.c.admin, ~table.c.waiting)
+        # Locked until our commit, where the database has locks of rows: of two administrators,
+        # two at once could remove one each.
+        query = select(table.c.name).where(table.c.admin, ~table.c.waiting).with_for_update()
         if (await connection.scalars(query)).all() == [name]:
             raise RefusedError(
                 f"{name} is the only administrator; make somebody else one first "

@@ -8,10 +8,32 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import unicodedata
 from collections.abc import Callable
 
 from rich.console import Console
 from rich.status import Status
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """Return text with its control characters as they are written in Python: "\\x1b[31m".
+
+    What people and their kernels call things must not move our cursor, change our colours, or
+    turn the order of our words around.
+
+    Args:
+        lines: whether ends of lines and tabs stay.
+    """
+    kept = "\n\t" if lines else ""
+    return "".join(
+        one
+        if one.isprintable() or one in kept
+        # Blanks of other scripts, which Python does not count as printable.
+        else " "
+        if unicodedata.category(one) == "Zs"
+        else one.encode("unicode_escape").decode()
+        for one in text
+    )
 
 
 class Terminal:
@@ -22,6 +44,11 @@ class Terminal:
         self._status: Status | None = None
         self._last_progress = ""
 
+    @property
+    def changes(self) -> bool:
+        """Whether progress is shown in place, so that there may be much of it."""
+        return self._console.is_terminal
+
     def result(self, text: str) -> None:
         """Print lines on stdout, in one piece, and see that they leave this process."""
         self.quiet()
@@ -30,7 +57,7 @@ class Terminal:
 
     def say(self, line: str) -> None:
         """Print a line on stderr."""
-        self._safely(lambda: self._console.print(f"teamhub: {line}"))
+        self._safely(lambda: self._console.print(f"teamhub: {printable(line)}"))
 
     def progress(self, text: str) -> None:
         """Show what is being done: in place on a terminal, else as a line if it is a new one."""

@@ -55,7 +55,7 @@ def test_add_an_administrator_as_json(on: Command) -> None:
     assert answer.json["name"] == "root"
     assert answer.json["admin"] is True
     assert on("users", "list", "--json").json[0]["admin"] is True
-    assert "yes" in on("users", "list").out
+    assert "administrator" in on("users", "list").out
 
 
 def test_a_name_that_is_taken_or_cannot_be(on: Command) -> None:

@@ -1,0 +1,56 @@
+"""What a kernel and a notebook server have in common, in words."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from teamhub.cli.answers import ago
+from teamhub.config import Config
+from teamhub.model import Workload
+
+
+def why(workload: Workload) -> str:
+    """Return why it is where it is: the reason and its detail; empty where there is none."""
+    reason = workload.reason.value if workload.reason is not None else ""
+    return ": ".join(filter(None, (reason, workload.detail)))
+
+
+def life_of(workload: Workload) -> list[tuple[str, str]]:
+    """Return when it was asked for, began to run and ended, as labels and values."""
+    fields = [("asked for", _at(workload.created_at))]
+    if workload.started_at is not None:
+        took = (workload.started_at - workload.created_at).total_seconds()
+        later = f", {took:.1f} s later" if workload.attempt == 1 else ""
+        fields.append(("runs since", f"{_at(workload.started_at)}{later}"))
+    if workload.attempt > 1:
+        fields.append(("attempt", str(workload.attempt)))
+    if workload.status.ended:
+        fields.append(("ended", _at(workload.changed_at)))
+    return fields
+
+
+def size_in_words(config: Config, name: str | None) -> str:
+    """Return a size with what it gives: "small: 2 CPUs, 4 GiB"."""
+    if not name:
+        return "not limited"
+    settings = config.sizes.get(name)
+    if settings is None:
+        return f"{name} (not in the settings any more)"
+    gives = []
+    if settings.cpus is not None:
+        gives.append("1 CPU" if settings.cpus == 1 else f"{settings.cpus:g} CPUs")
+    if settings.memory is not None:
+        gives.append(f"{settings.memory / 1024**3:.3g} GiB")
+    return f"{name}: {', '.join(gives) or 'not limited'}"
+
+
+def environment_in_words(config: Config, name: str | None) -> str:
+    """Return an environment with how people see it: "python3 (Python 3)"."""
+    settings = config.environments.get(name or "")
+    if settings is None:
+        return f"{name or '-'} (not in the settings any more)"
+    return f"{name} ({settings.display_name})"
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S} ({ago(moment)} ago)"
