@@ -147,7 +147,7 @@ def test_a_kernel_is_ended_by_name_and_no_secret_is_on_a_command_line(site: Site
     secrets = [path.read_text().split()[-1] for path in (site.data_dir / "secrets").iterdir()]
     commands = "\n".join(" ".join(process.cmdline()) for process in site.processes())
     assert not any(secret in commands for secret in [*secrets, token])
-    assert site.json("kernels", "stop", kernel[:8])["status"] == "stopped"
+    assert site.json("kernels", "stop", kernel[:8])[0]["status"] == "stopped"
     assert site.kernels() == []
     status, who = site.request("GET", "/hub/api/user", token)
     assert (status, who["name"]) == (200, "ada")

@@ -16,6 +16,7 @@ from cli_rig import Answer, Hub
 from teamhub.cli import main
 from teamhub.config import Config
 from teamhub.deployment import Deployment, write_private
+from teamhub.supervisor.lock import UpLock
 
 Command = Callable[..., Answer]
 
@@ -60,13 +61,24 @@ def hub(deployment: Deployment) -> Iterator[Hub]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            self._answer(self.path, (201, {}))
+
+        def do_DELETE(self) -> None:
+            self._answer(f"DELETE {self.path}", (204, None))
+
+        def do_GET(self) -> None:
+            self._answer(f"GET {self.path}", (404, {"message": "Not Found"}), changes=False)
+
+        def _answer(self, key: str, default: tuple[int, Any], *, changes: bool = True) -> None:
             length = int(self.headers.get("Content-Length", 0))
             body = json.loads(self.rfile.read(length) or b"null")
-            standin.asked.append((self.path, body, self.headers["Authorization"]))
-            status, answer = standin.answers.get(self.path, (201, {}))
+            if changes:
+                standin.asked.append((key, body, self.headers["Authorization"]))
+            status, answer = standin.answers.get(key, default)
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
+            if answer is not None:
+                self.wfile.write(json.dumps(answer).encode())
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -75,12 +87,21 @@ def hub(deployment: Deployment) -> Iterator[Hub]:
     port = server.server_address[1]
     ports = {"proxy_api": 1, "hub": port, "gateway": 1}
     write_private(deployment.run_dir / "ports.json", json.dumps(ports))
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield standin
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def running(deployment: Deployment) -> Iterator[None]:
+    """As if this process were its supervisor."""
+    lock = UpLock(deployment)
+    lock.take()
+    yield
+    lock.release()
 
 
 @pytest.fixture

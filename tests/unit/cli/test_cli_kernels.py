@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 from cli_rig import Answer
+from teamhub.cli.workload_log import _after
 from teamhub.deployment import Deployment
-from teamhub.model import Desired, Kind, Status
+from teamhub.engines.directories import Directories, Directory
+from teamhub.engines.leader import Leader
+from teamhub.model import Desired, Kind, Status, Workload
+from teamhub.reasons import Reason
 from teamhub.store import Store
 from teamhub.supervisor.lock import UpLock
 
@@ -89,8 +93,8 @@ def test_list(on: Command) -> None:
 def test_stop_waits_until_it_has_ended(on: Command) -> None:
     answer = on("kernels", "stop", "AAAA1", "--json")
     assert answer.code == 0, answer.err
-    assert (answer.json["id"], answer.json["status"]) == (IDS[0], "stopped")
-    assert answer.json["reason"] == "asked"
+    (ended,) = answer.json
+    assert (ended["id"], ended["status"], ended["reason"]) == (IDS[0], "stopped", "asked")
     assert [kernel["id"] for kernel in on("kernels", "list", "--json").json] == [IDS[1]]
     again = on("kernels", "stop", IDS[0])
     assert again.code == 1
@@ -112,3 +116,237 @@ def test_stop_where_nobody_would_do_it(on: Command) -> None:
     answer = on("kernels", "stop", "aaaa1")
     assert answer.code == 4
     assert "nobody would end it: no team server is running" in answer.err
+
+
+EVIL = "evil \x1b[2J\x07\u202e"
+SHOWN = "evil \\x1b[2J\\x07\\u202e"
+
+
+async def moved(store: Store, workload: Workload, status: Status, **values: Any) -> Workload:
+    """Move a row on, as a dispatcher does."""
+    epoch = await store.lease.take("test", 0)
+    assert epoch is not None
+    assert await store.workloads.advance(workload, status, epoch, **values)
+    found = await store.workloads.get(workload.id)
+    assert found is not None
+    await store.lease.release(epoch)
+    return found
+
+
+@pytest.fixture
+def failed(deployment: Deployment) -> str:
+    """A kernel that failed, of somebody who gave it names that do things to terminals."""
+
+    async def add() -> str:
+        async with opened(deployment) as store:
+            kernel = await store.workloads.add(
+                Kind.KERNEL, "ada", "python3", environment="python3", size="standard"
+            )
+            await store.sessions.add("ada", f"{EVIL}.ipynb", "", "notebook", kernel.id)
+            kernel = await moved(
+                store,
+                kernel,
+                Status.FAILED,
+                reason=Reason.EXITED_AT_START.value,
+                detail="it exited with code 1",
+                log_tail=f"one\n{EVIL}\nthree",
+                node="node1",
+            )
+            return kernel.id
+
+    return asyncio.run(add())
+
+
+@pytest.fixture
+def log(deployment: Deployment) -> Directory:
+    """The log of a kernel that runs, as engine `process` keeps it."""
+
+    async def add() -> Directory:
+        async with opened(deployment) as store:
+            kernel = await store.workloads.add(
+                Kind.KERNEL, "ada", "python3", environment="gone", workload_id=IDS[0]
+            )
+            directory = Directories(deployment.data_dir, await store.deployment_id()).of(kernel.id)
+            directory.path.parent.mkdir(exist_ok=True)
+            directory.runtime.parent.mkdir(exist_ok=True)
+            directory.create(None, None)
+            handle = Leader(kernel.id, 1, 1, "x").handle
+            directory.write_handle(handle)
+            await moved(store, kernel, Status.RUNNING, handle=handle)
+            return directory
+
+    return asyncio.run(add())
+
+
+def test_where_no_kernel_is(on: Command) -> None:
+    answer = on("kernels", "list")
+    assert (answer.code, answer.out) == (0, "")
+    assert answer.err == "teamhub: no kernels are running\n"
+    assert on("kernels", "list", "--json").out == "[]\n"
+    assert on("kernels", "list", "--all").err == "teamhub: there is no record of a kernel\n"
+    assert "of ada" in on("kernels", "list", "--user", "ada").err
+
+
+def test_those_that_have_ended_are_listed_where_that_is_asked_for(on: Command, failed: str) -> None:
+    assert on("kernels", "list", "--json").json == []
+    (found,) = on("kernels", "list", "--all", "--json").json
+    assert (found["id"], found["status"], found["reason"]) == (failed, "failed", "exited-at-start")
+    assert "exited-at-start: it exited with code 1" in on("kernels", "list", "--all").out
+
+
+def test_show_says_what_became_of_it_and_what_to_do(on: Command, failed: str) -> None:
+    answer = on("kernels", "show", failed[:6])
+    assert answer.code == 0, answer.err
+    fields = dict(line.split(None, 1) for line in answer.out.splitlines() if line[:1].islower())
+    assert fields["kernel"] == failed
+    assert fields["user"] == "ada"
+    assert fields["status"] == "failed"
+    assert fields["reason"] == "exited-at-start: it exited with code 1"
+    assert fields["environment"] == "python3 (Python 3)"
+    assert fields["size"] == "standard: not limited"
+    assert fields["node"] == "node1"
+    assert "the log below says why" in answer.out
+    assert "one" in answer.out
+    assert SHOWN in answer.out
+    assert answer.out.replace("\n", "").isprintable()
+    about = on("kernels", "show", failed, "--json").json
+    assert about["log"] == ["one", EVIL, "three"]
+    assert about["remedy"]
+    assert about["ended_at"]
+
+
+def test_show_names_its_notebooks(on: Command, deployment: Deployment, log: Directory) -> None:
+    async def open_notebook() -> None:
+        async with opened(deployment) as store:
+            await store.sessions.add("ada", f"{EVIL}.ipynb", "", "notebook", IDS[0])
+
+    asyncio.run(open_notebook())
+    answer = on("kernels", "show", "aaaa1")
+    assert f"{SHOWN}.ipynb" in answer.out
+    assert "gone (not in the settings any more)" in answer.out
+    assert answer.out.replace("\n", "").isprintable()
+    (notebook,) = on("kernels", "show", "aaaa1", "--json").json["notebooks"]
+    assert notebook["path"] == f"{EVIL}.ipynb"
+
+
+def test_the_log_of_one_that_runs(on: Command, log: Directory) -> None:
+    assert on("kernels", "logs", "aaaa1").err == "teamhub: kernel aaaa1111 has written nothing\n"
+    log.log.write_text(f"one\n{EVIL}\nthree\nteamhub-shim-exit: {{}}\n")
+    assert on("kernels", "logs", "aaaa1").out.splitlines()[:3] == ["one", SHOWN, "three"]
+    assert on("kernels", "logs", "aaaa1", "-n", "2").out.count("\n") <= 2
+    assert on("kernels", "logs", "aaaa1", "--json").json["lines"][:3] == ["one", EVIL, "three"]
+
+
+def test_reading_a_log_leaves_the_engines_socket_alone(
+    on: Command, deployment: Deployment, log: Directory
+) -> None:
+    """The engine of the dispatcher that runs is woken through it."""
+    socket = log.runtime.parent / "wake"
+    socket.touch()
+    before = socket.stat()
+    log.log.write_text("one\n")
+    assert on("kernels", "logs", "aaaa1").out == "one\n"
+    assert on("kernels", "show", "aaaa1").code == 0
+    assert socket.stat() == before
+
+
+def test_the_log_of_one_that_has_ended(on: Command, failed: str) -> None:
+    assert on("kernels", "logs", failed).out.splitlines() == ["one", SHOWN, "three"]
+    assert on("kernels", "logs", failed, "-n", "1").out == "three\n"
+    followed = on("kernels", "logs", failed, "-f")
+    assert followed.out.splitlines() == ["one", SHOWN, "three"]
+    assert "it has ended (exited-at-start: it exited with code 1)" in followed.err
+
+
+def test_following_until_it_ends(
+    on: Command, deployment: Deployment, log: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look finds what the step before it has left; nothing is lost, nothing comes twice."""
+    monkeypatch.setattr("teamhub.cli.workload_log._LOOK_SECONDS", 0.0)
+    whole = [f"line {number}\n" for number in range(8)]
+    log.log.write_text(f"teamhub-shim: hello\n{whole[0]}{whole[1]}half")
+    look = Store.deployment_id
+    steps: list[Callable[[Store], Any]] = [
+        lambda _: log.log.write_text("".join(whole[:4])),
+        lambda _: log.log.write_text("".join(whole[2:6])),  # cut, as an engine does
+        lambda store: asyncio.ensure_future(end(store)),
+    ]
+
+    async def end(store: Store) -> None:
+        (kernel,) = await store.workloads.living()
+        await moved(
+            store,
+            kernel,
+            Status.FAILED,
+            reason=Reason.KILLED.value,
+            handle=None,
+            log_tail="".join(whole[3:]),
+        )
+
+    async def look_and_step(store: Store) -> str:
+        found = await look(store)
+        if steps:
+            done = steps.pop(0)(store)
+            if asyncio.isfuture(done):
+                await done
+        return found
+
+    first = log.log.read_text()
+    assert first.endswith("half")
+    looked = iter([None])
+
+    async def first_then_step(store: Store) -> str:
+        if next(looked, 1) is None:
+            return await look(store)
+        return await look_and_step(store)
+
+    monkeypatch.setattr(Store, "deployment_id", first_then_step)
+    answer = on("kernels", "logs", "aaaa1", "-f")
+    assert answer.code == 0, answer.err
+    lines = answer.out.splitlines(keepends=True)
+    assert lines == ["teamhub-shim: hello\n", *whole]
+    assert "it has ended (killed)" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("seen", "here", "ended", "new"),
+    [
+        (["a"], ["a", "b"], False, ["b"]),
+        (["a", "b"], ["a", "b"], False, []),
+        (["a", "b", "c"], ["b", "c", "d"], False, ["d"]),
+        (["a", "a"], ["a", "a", "a"], False, ["a"]),
+        (["a"], ["x", "y"], False, ["x", "y"]),
+        (["a", "teamhub-shim: x", "b"], ["a", "b", "c"], True, ["c"]),
+        (["a", "b"], [], True, []),
+        (["a"], ["x", "y"], True, ["x", "y"]),
+        (["a", "b"], ["b"], True, []),
+    ],
+)
+def test_what_is_new_in_a_log(
+    seen: list[str], here: list[str], ended: bool, new: list[str]
+) -> None:
+    assert list(_after(seen, here, ended=ended)) == new
+
+
+@pytest.mark.usefixtures("two_kernels", "dispatcher")
+def test_stop_several_and_all_of_one_user(on: Command) -> None:
+    nothing = on("kernels", "stop", "aaaa1", "b")
+    assert nothing.code == 1
+    assert len(on("kernels", "list", "--json").json) == 2
+    answer = on("kernels", "stop", "--user", "BOB", "--all")
+    assert answer.code == 0, answer.err
+    assert "kernel aaaa2222 of bob has ended" in answer.err
+    assert [one["user"] for one in on("kernels", "list", "--json").json] == ["ada"]
+    assert "no kernels of bob are running" in on("kernels", "stop", "--user", "bob", "--all").err
+    both = on("kernels", "stop", "aaaa1", "AAAA1111", "--json")
+    assert [one["id"] for one in both.json] == [IDS[0]]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--all",), ("--user", "ada"), ("a", "--all"), ("a", "--user", "ada", "--all")]
+)
+def test_stop_wants_ids_or_a_user_and_all(on: Command, arguments: tuple[str, ...]) -> None:
+    answer = on("kernels", "stop", *arguments)
+    assert answer.code == 2
+    assert "missing argument 'ID', or both --user NAME and --all" in answer.err
+    assert answer.err.count("\n") == 1

@@ -222,3 +222,43 @@ async def test_refusals_without_end_push_no_answer_out(
     assert (await access.caller("t")).name == "ada"
     assert hub.asked["t"] == 1
     assert len(access._refusals) == 10
+
+
+async def test_what_was_known_is_forgotten_at_once(
+    access: Access, hub: HubStandIn, clock: Clock
+) -> None:
+    await access.caller("t")
+    del hub.tokens["t"]
+    assert await access.caller("t") == Caller("ada")
+    access.forget()
+    with pytest.raises(UnknownTokenError):
+        await access.caller("t")
+
+
+async def test_who_waits_for_doubt_is_woken_by_a_revocation(access: Access) -> None:
+    waiting = [asyncio.create_task(access.until_doubtful(3600)) for _ in range(2)]
+    await asyncio.sleep(0)
+    access.forget()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*waiting)
+        await access.until_doubtful(0.01)
+
+
+async def test_an_answer_of_before_a_revocation_is_not_kept(
+    access: Access, hub: HubStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub has answered; before the answer is here, the token is revoked and we are told."""
+    ask = access._get
+    revoked = asyncio.Event()
+
+    async def slowly(token: str) -> tuple[int, dict[str, object]]:
+        answer = await ask(token)
+        if not revoked.is_set():
+            revoked.set()
+            del hub.tokens["t"]
+            access.forget()
+        return answer
+
+    monkeypatch.setattr(access, "_get", slowly)
+    with pytest.raises(UnknownTokenError):
+        await access.caller("t")

@@ -299,6 +299,21 @@ async def test_a_revoked_token_ends_the_socket_and_an_absent_hub_does_not(
     )
 
 
+async def test_a_revocation_ends_the_socket_at_once(rig: GatewayRig) -> None:
+    client = await rig.start(gateway={"token_cache_seconds": 3600})
+    ada, bob = Member(client, "ada"), Member(client, "bob")
+    await rig.store.facts.learn("ada", "python3", FACTS)
+    await rig.store.facts.learn("bob", "python3", FACTS)
+    socket = await greeted(await ada.socket(await ada.kernel()))
+    other = await greeted(await bob.socket(await bob.kernel()))
+    rig.access.revoked.add("ada-token")
+    async with asyncio.timeout(10):
+        # Counted up by the command line, which is another process.
+        await rig.store.revocations.add()
+        assert (await socket.closed())[0] == WSCloseCode.POLICY_VIOLATION
+    await other.heard()
+
+
 async def test_a_new_attempt_takes_messages_again(ada: Member, rig: GatewayRig) -> None:
     kernel_id = await ada.kernel()
     await rig.store.facts.learn("ada", "python3", FACTS)

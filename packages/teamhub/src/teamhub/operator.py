@@ -128,16 +128,22 @@ class Operator:
     async def delete_user(self, name: str) -> bool:
         """Remove a user from the hub with every token and server; return whether it knew them.
 
-        A server of theirs that is just stopping is waited for.
+        Servers of theirs are stopped first, those that are just starting too, and waited for.
         """
         deadline = time.monotonic() + _STOPPING_SECONDS
+        path = f"/users/{quote(name, safe='')}"
         while True:
             try:
-                await self._ask("DELETE", f"/users/{quote(name, safe='')}")
+                # By itself the hub stops the one without a name, and fails over one that starts.
+                for server, known in (await self._ask("GET", path)).get("servers", {}).items():
+                    if known["ready"] or known["pending"]:
+                        with contextlib.suppress(NotFoundError):
+                            await self.stop_server(name, server)
+                await self._ask("DELETE", path)
             except NotFoundError:
                 return False
             except RefusedError:
-                # The one thing that it refuses to us.
+                # The one thing that it refuses to us: a server is still stopping.
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(_AGAIN_SECONDS)

@@ -194,7 +194,7 @@ async def _show(choice: Choice, kernel_id: str) -> None:
             ("reason", why(kernel)),
             ("what to do", remedy(kernel)),
             *life_of(kernel),
-            ("last active", "-" if kernel.status.ended else f"{ago(kernel.last_activity_at)} ago"),
+            ("last active", "" if kernel.status.ended else f"{ago(kernel.last_activity_at)} ago"),
             ("notebooks", ", ".join(one.path for one in sessions) or "-"),
         ]
     )

@@ -159,7 +159,7 @@ async def _revoke(deployment: Deployment, ids: Sequence[str], user: str | None) 
             assert user is not None
             return await revoke_all(store, operator, account_name(user))
         known = {token.id: token for token in there}
-        wanted = [one.strip().lower() for one in dict.fromkeys(ids)]
+        wanted = list(dict.fromkeys(one.strip().lower() for one in ids))
         for one in wanted:
             if one not in known:
                 shown = one if len(one) <= 40 else one[:40] + "..."

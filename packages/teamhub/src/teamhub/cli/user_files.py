@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from teamhub.accounts import Added, Listed, add_users, read_user_file
 from teamhub.cli.answers import counted, print_json, print_table
@@ -22,8 +23,13 @@ _FILE_BYTES = 1024**2
 _STDIN = "-"
 
 
+def _files(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Have the shell offer files. The type does not: it would look at the file by itself."""
+    return [CompletionItem(begun, type="file")]
+
+
 @click.command(name="import")
-@click.argument("source", metavar="FILE", type=click.Path(path_type=str))
+@click.argument("source", metavar="FILE", type=click.UNPROCESSED, shell_complete=_files)
 @common_options
 def import_users(choice: Choice, source: str) -> None:
     """Add those whom FILE ("-": what is piped in) names, all or none, and print their passwords.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
+from teamhub_shim.protocol import EXIT_MARKER
 
 from teamhub import engines
 from teamhub.cli.answers import print_lines
@@ -17,8 +19,8 @@ from teamhub.supervisor.terminal import Terminal
 
 _LOOK_SECONDS = 0.5
 _ALL_LINES = 10_000_000
-_KNOWN_CHARACTERS = 4096
-"""So much of what was printed is looked for in a log that has been cut since."""
+_SHIM = "teamhub-shim"
+"""With which the lines begin that are not the kernel's own."""
 
 
 class Log:
@@ -46,7 +48,9 @@ class Log:
             deployment_id = await self._store.deployment_id()
             text = await engines.read_log(self._deployment.config, deployment_id, handle, lines)
             if text:
-                return text
+                # The shim's last word is for the dispatcher, which is about to read it.
+                whole = text.splitlines(keepends=True)
+                return "".join(line for line in whole if not line.startswith(EXIT_MARKER))
             # It may have ended just now, with its log in the store.
             self._workload = await self._store.workloads.get(self._workload.id) or self._workload
         kept = self._workload.log_tail.splitlines(keepends=True)
@@ -58,32 +62,31 @@ class Log:
         Raises:
             EngineError: it cannot be read.
         """
-        seen = ""
-        begun = False
+        seen: list[str] = []
+        text = await self.tail(_ALL_LINES)
         while True:
-            workload = await self._store.workloads.get(self._workload.id)
-            ended = workload is None or workload.status.ended
-            self._workload = workload or self._workload
-            text = await self.tail(_ALL_LINES)
-            whole = text if ended else text[: text.rfind("\n") + 1]
-            if not begun:
-                new = "".join(whole.splitlines(keepends=True)[-lines:])
-            else:
-                new = _after(seen, whole, cut=not ended)
-            begun = begun or bool(whole)
+            # Of what still runs, the last line may be there in part.
+            here = (text if self._ended else text[: text.rfind("\n") + 1]).splitlines()
+            new = _after(seen, here, ended=self._ended) if seen else here[-lines:]
             self._print(new, as_json=as_json)
-            if ended:
+            if self._ended:
                 self._tell_end(as_json=as_json)
                 return
-            seen = whole or seen
+            seen = here or seen
             await asyncio.sleep(_LOOK_SECONDS)
+            self._workload = await self._store.workloads.get(self._workload.id) or self._workload
+            text = await self.tail(_ALL_LINES)
 
-    def _print(self, text: str, *, as_json: bool) -> None:
-        if not as_json:
-            print_lines(text)
-            return
-        for line in text.splitlines():
-            click.echo(json.dumps({"id": self._workload.id, "line": line}))
+    @property
+    def _ended(self) -> bool:
+        return self._workload.status.ended
+
+    def _print(self, new: Sequence[str], *, as_json: bool) -> None:
+        for line in new:
+            if as_json:
+                click.echo(json.dumps({"id": self._workload.id, "line": line}))
+            else:
+                print_lines(line)
 
     def _tell_end(self, *, as_json: bool) -> None:
         one = self._workload
@@ -93,22 +96,20 @@ class Log:
             Terminal().say(f"{at}: it has ended ({why or one.status.value})")
 
 
-def _after(seen: str, text: str, *, cut: bool) -> str:
-    """Return what of a text comes after what was seen of it.
+def _after(seen: Sequence[str], here: Sequence[str], *, ended: bool) -> Sequence[str]:
+    """Return the lines that come after those that were seen.
 
     Args:
-        cut: whether a text in which nothing that was seen is to be found is all new: a log that
-            was cut. Else it is the record of what was seen.
+        seen: the lines of the log when it was looked at last.
+        here: those of now.
+        ended: whether `here` is what the store has kept: a kernel's own last lines.
     """
-    if text.startswith(seen):
-        return text[len(seen) :]
-    known = seen[-_KNOWN_CHARACTERS:]
-    at = text.rfind(known)
-    if at >= 0:
-        return text[at + len(known) :]
-    # The store keeps the last lines: so some of them are what was seen last.
-    for start in range(len(known)):
-        part = known[start:]
-        if text.startswith(part):
-            return text[len(part) :]
-    return text if cut else ""
+    if ended:
+        seen = [line for line in seen if not line.startswith(_SHIM)]
+    elif list(here[: len(seen)]) == list(seen):
+        return here[len(seen) :]
+    # The log was cut: its first lines are among the last that were seen, or all is new.
+    for start in range(max(0, len(seen) - len(here)), len(seen)):
+        if list(seen[start:]) == list(here[: len(seen) - start]):
+            return here[len(seen) - start :]
+    return here
