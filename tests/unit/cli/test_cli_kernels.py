@@ -317,6 +317,7 @@ def test_following_until_it_ends(
         (["a", "a"], ["a", "a", "a"], False, ["a"]),
         (["a"], ["x", "y"], False, ["x", "y"]),
         (["a", "teamhub-shim: x", "b"], ["a", "b", "c"], True, ["c"]),
+        (["a", "teamhub-shim: x", "b"], ["a", "teamhub-shim: x", "b"], True, []),
         (["a", "b"], [], True, []),
         (["a"], ["x", "y"], True, ["x", "y"]),
         (["a", "b"], ["b"], True, []),

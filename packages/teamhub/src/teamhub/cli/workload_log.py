@@ -102,10 +102,10 @@ def _after(seen: Sequence[str], here: Sequence[str], *, ended: bool) -> Sequence
     Args:
         seen: the lines of the log when it was looked at last.
         here: those of now.
-        ended: whether `here` is what the store has kept: a kernel's own last lines.
+        ended: whether `here` is what the store has kept: most often a kernel's own lines alone.
     """
     if ended:
-        seen = [line for line in seen if not line.startswith(_SHIM)]
+        seen, here = ([one for one in each if not one.startswith(_SHIM)] for each in (seen, here))
     elif list(here[: len(seen)]) == list(seen):
         return here[len(seen) :]
     # The log was cut: its first lines are among the last that were seen, or all is new.
