@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,7 +44,9 @@ def test_wrong_usage_is_one_line_and_2(command: Command, arguments: list[str], s
     assert answer.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [(), ("users",), ("tokens",), ("kernels",)])
+@pytest.mark.parametrize(
+    "arguments", [(), ("users",), ("groups",), ("tokens",), ("kernels",), ("servers",)]
+)
 def test_nothing_to_do_shows_what_there_is(command: Command, arguments: tuple[str, ...]) -> None:
     answer = command(*arguments)
     assert answer.code == 2
@@ -61,15 +64,37 @@ def test_every_command_explains_itself_and_names_a_deployment(
 
 
 @pytest.mark.parametrize(
+    "names", [names for names in COMMANDS if len(names) == 2 and names[1]], ids=" ".join
+)
+def test_the_help_of_a_command_of_a_group_has_an_example(
+    command: Command, names: tuple[str, ...]
+) -> None:
+    text = " ".join(command(*names, "--help").out.split())
+    assert re.search(rf"Examples?: teamhub {' '.join(names)}\b", text), text
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ("status",),
         ("users", "list"),
         ("users", "add", "ada"),
         ("users", "reset", "ada"),
+        ("users", "approve", "ada"),
+        ("users", "remove", "ada", "--yes"),
+        ("users", "import", "-"),
+        ("groups", "list"),
+        ("groups", "add", "staff", "ada"),
         ("tokens", "create", "--user", "ada"),
+        ("tokens", "list"),
+        ("tokens", "revoke", "a1"),
         ("kernels", "list"),
+        ("kernels", "show", "a"),
+        ("kernels", "logs", "a", "-f"),
         ("kernels", "stop", "a"),
+        ("servers", "list"),
+        ("servers", "start", "ada"),
+        ("servers", "stop", "ada"),
     ],
     ids=" ".join,
 )

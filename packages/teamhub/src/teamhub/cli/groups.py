@@ -10,7 +10,7 @@ import click
 from teamhub.accounts import account_name, group_name
 from teamhub.cli.answers import counted, print_json, print_table
 from teamhub.cli.choice import Choice, common_options, opened_store
-from teamhub.cli.completion import group_names, user_names
+from teamhub.cli.offers import group_names, user_names
 from teamhub.errors import NotFoundError, RefusedError
 from teamhub.operator import Group, Operator
 from teamhub.supervisor.terminal import Terminal

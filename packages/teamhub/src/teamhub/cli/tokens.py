@@ -13,7 +13,7 @@ import click
 from teamhub.accounts import account_name
 from teamhub.cli.answers import ago, counted, moment, print_json, print_table
 from teamhub.cli.choice import Choice, common_options, opened_store
-from teamhub.cli.completion import token_ids, user_names
+from teamhub.cli.offers import token_ids, user_names
 from teamhub.cli.hub import revoke_all
 from teamhub.deployment import Deployment
 from teamhub.errors import NotFoundError

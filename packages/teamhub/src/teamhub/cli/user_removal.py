@@ -11,7 +11,7 @@ import click
 from teamhub.accounts import account_name
 from teamhub.cli.answers import counted, print_json
 from teamhub.cli.choice import Choice, common_options, opened_store
-from teamhub.cli.completion import account_names
+from teamhub.cli.offers import account_names
 from teamhub.cli.ending import require_dispatcher
 from teamhub.cli.hub import require_hub
 from teamhub.deployment import Deployment

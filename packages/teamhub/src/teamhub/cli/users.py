@@ -10,7 +10,7 @@ import click
 from teamhub.accounts import account_name, add_user, reset_password
 from teamhub.cli.answers import ago, counted, moment, print_json, print_table
 from teamhub.cli.choice import Choice, common_options, opened_store
-from teamhub.cli.completion import user_names, waiting_names
+from teamhub.cli.offers import user_names, waiting_names
 from teamhub.cli.hub import make_known, require_hub, revoke_all
 from teamhub.cli.user_files import import_users
 from teamhub.cli.user_removal import remove
