@@ -318,6 +318,7 @@ def test_following_until_it_ends(
         (["a"], ["x", "y"], False, ["x", "y"]),
         (["a", "teamhub-shim: x", "b"], ["a", "b", "c"], True, ["c"]),
         (["a", "teamhub-shim: x", "b"], ["a", "teamhub-shim: x", "b"], True, []),
+        (["a", '{"time": "…", "process": "shim", "message": "x"}'], ["a", "b"], True, ["b"]),
         (["a", "b"], [], True, []),
         (["a"], ["x", "y"], True, ["x", "y"]),
         (["a", "b"], ["b"], True, []),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -19,8 +20,8 @@ from teamhub.supervisor.terminal import Terminal
 
 _LOOK_SECONDS = 0.5
 _ALL_LINES = 10_000_000
-_SHIM = "teamhub-shim"
-"""With which the lines begin that are not the kernel's own."""
+_SHIM = re.compile(r'teamhub-shim|\{"time": .*"process": "shim"')
+"""How the lines begin that are not the kernel's own."""
 
 
 class Log:
@@ -96,6 +97,10 @@ class Log:
             Terminal().say(f"{at}: it has ended ({why or one.status.value})")
 
 
+def _is_shims(line: str) -> bool:
+    return _SHIM.match(line) is not None
+
+
 def _after(seen: Sequence[str], here: Sequence[str], *, ended: bool) -> Sequence[str]:
     """Return the lines that come after those that were seen.
 
@@ -105,7 +110,7 @@ def _after(seen: Sequence[str], here: Sequence[str], *, ended: bool) -> Sequence
         ended: whether `here` is what the store has kept: most often a kernel's own lines alone.
     """
     if ended:
-        seen, here = ([one for one in each if not one.startswith(_SHIM)] for each in (seen, here))
+        seen, here = ([one for one in each if not _is_shims(one)] for each in (seen, here))
     elif list(here[: len(seen)]) == list(seen):
         return here[len(seen) :]
     # The log was cut: its first lines are among the last that were seen, or all is new.
