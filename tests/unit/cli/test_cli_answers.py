@@ -56,3 +56,22 @@ def test_json_has_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(out) == value
     assert out.replace("\n", "").isprintable()
     assert out.isascii()
+
+
+def test_on_a_narrow_terminal_no_id_is_cut(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    rows = [("a1234567", "ada" * 10, "a note that goes on and on, over more than one line of it")]
+    print_table(("ID", "USER", "NOTE"), rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert rows[0][0] in lines[1]
+    assert rows[0][1] in lines[1]
+    assert len(lines) > 3
+    assert "…" not in "".join(lines)
+
+
+def test_in_a_pipe_a_row_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("ID", "NOTE"), [("a1", "x" * 500), ("東京", "")])
+    assert capsys.readouterr().out.splitlines() == ["ID    NOTE", f"a1    {'x' * 500}", "東京"]

@@ -113,7 +113,7 @@ def test_list(on: Command) -> None:
     assert everyone[0]["last_used_at"] is None
     assert [one["id"] for one in on("tokens", "list", "--user", "BOB", "--json").json] == ["a3"]
     table = on("tokens", "list")
-    assert table.out.splitlines()[0].split()[:4] == ["ID", "USER", "KIND", "NOTE"]
+    assert table.out.splitlines()[0].split()[:4] == ["ID", "USER", "KIND", "MADE"]
     assert "evil \\x1b[2J\\u202e" in table.out
     assert "\x1b" not in table.out
 

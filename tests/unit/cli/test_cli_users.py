@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,12 @@ from teamhub.deployment import Deployment
 from teamhub.store import Store
 
 Command = Callable[..., Answer]
+
+
+def content(deployment: Deployment) -> list[str]:
+    """All that is in the store."""
+    with closing(sqlite3.connect(deployment.data_dir / "teamhub.sqlite")) as connection:
+        return list(connection.iterdump())
 
 
 @asynccontextmanager
@@ -426,8 +433,7 @@ def test_a_name_that_cannot_be_is_one_line_and_changes_nothing(
 ) -> None:
     hub.knows({"name": "ada"}, groups=({"name": "staff", "users": ["ada"]},))
     hub.has_tokens("ada")
-    # What a command writes is in this file once it has closed the database.
-    before = (deployment.data_dir / "teamhub.sqlite").read_bytes()
+    before = content(deployment)
     answer = on(*(argument.format(name) for argument in arguments))
     assert answer.code in {1, 2}, (answer.code, answer.err)
     assert answer.out == ""
@@ -436,4 +442,11 @@ def test_a_name_that_cannot_be_is_one_line_and_changes_nothing(
     assert "unexpected" not in answer.err
     assert len(answer.err) < 500
     assert hub.asked == []
-    assert (deployment.data_dir / "teamhub.sqlite").read_bytes() == before
+    assert content(deployment) == before
+
+
+def test_a_name_that_can_be_changes_something(on: Command, deployment: Deployment) -> None:
+    """So that the test before this one can fail."""
+    before = content(deployment)
+    on("users", "add", "ada")
+    assert content(deployment) != before

@@ -8,10 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
 from teamhub.supervisor.terminal import printable
+
+_LAST_COLUMN = 20
+"""In characters, what the last column of a table has at least on a narrow terminal."""
 
 
 def print_json(value: Any) -> None:
@@ -22,22 +26,29 @@ def print_json(value: Any) -> None:
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table on stdout, whole also where it goes to a file or a pipe.
 
-    Control characters in it are escaped: names, notes and paths are what people make of them.
+    On a terminal the last column, which is to be the one for long texts, is folded; no other is
+    ever cut, for an id that is cut is none. Control characters are escaped: names, notes and paths
+    are what people make of them.
     """
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(headings, *cells, strict=True)]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, no_wrap=True)
-    for row in rows:
-        table.add_row(*map(printable, row))
+    for heading, width in zip(headings[:-1], widths, strict=False):
+        table.add_column(heading, no_wrap=True, min_width=width)
+    table.add_column(headings[-1], overflow="fold")
+    for row in cells:
+        table.add_row(*row)
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=10_000)
+        # As wide as it is, and without the blanks that fill a line.
+        console = Console(highlight=False, markup=False, width=sum(widths) + 2 * len(widths))
         with console.capture() as captured:
             console.print(table)
         for line in captured.get().splitlines():
             click.echo(line.rstrip())
         return
-    console.print(table)
+    narrowest = sum(widths[:-1]) + 2 * len(widths) + min(widths[-1], _LAST_COLUMN)
+    Console(highlight=False, markup=False, width=max(console.width, narrowest)).print(table)
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:

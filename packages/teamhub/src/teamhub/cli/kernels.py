@@ -11,8 +11,8 @@ import click
 from teamhub.accounts import account_name
 from teamhub.cli.answers import ago, print_fields, print_json, print_lines, print_table
 from teamhub.cli.choice import Choice, common_options, opened_store
-from teamhub.cli.offers import all_kernel_ids, kernel_ids, user_names
 from teamhub.cli.ending import end_and_wait, require_dispatcher
+from teamhub.cli.offers import all_kernel_ids, kernel_ids, user_names
 from teamhub.cli.remedies import remedy
 from teamhub.cli.workload_fields import environment_in_words, life_of, size_in_words, why
 from teamhub.cli.workload_log import Log

@@ -14,8 +14,8 @@ import click
 from teamhub.accounts import account_name
 from teamhub.cli.answers import ago, print_fields, print_json, print_lines, print_table
 from teamhub.cli.choice import Choice, common_options, opened_store
-from teamhub.cli.offers import server_names, user_names
 from teamhub.cli.ending import SWEEP_SECONDS, end_and_wait, require_dispatcher
+from teamhub.cli.offers import server_names, user_names
 from teamhub.cli.remedies import remedy
 from teamhub.cli.workload_fields import life_of, size_in_words, why
 from teamhub.cli.workload_log import Log

@@ -13,8 +13,8 @@ import click
 from teamhub.accounts import account_name
 from teamhub.cli.answers import ago, counted, moment, print_json, print_table
 from teamhub.cli.choice import Choice, common_options, opened_store
-from teamhub.cli.offers import token_ids, user_names
 from teamhub.cli.hub import revoke_all
+from teamhub.cli.offers import token_ids, user_names
 from teamhub.deployment import Deployment
 from teamhub.errors import NotFoundError
 from teamhub.operator import Operator, PersonalToken, Token
@@ -78,7 +78,7 @@ def create(choice: Choice, user: str, note: str, expires_in_seconds: int | None)
 @click.option("--user", metavar="NAME", shell_complete=user_names, help="Only those of this user.")
 @common_options
 def list_tokens(choice: Choice, user: str | None) -> None:
-    """List tokens: personal ones, and those of browsers and notebook servers.
+    """List tokens: personal ones, and those of notebook servers and of browsers in them.
 
     The tokens themselves cannot be seen any more. Example: teamhub tokens list --user alice
     """
@@ -96,16 +96,16 @@ def list_tokens(choice: Choice, user: str | None) -> None:
         Terminal().say(f"{user} has no tokens" if user else "there are no tokens")
         return
     print_table(
-        ("ID", "USER", "KIND", "NOTE", "MADE", "LAST USED", "EXPIRES"),
+        ("ID", "USER", "KIND", "MADE", "LAST USED", "EXPIRES", "NOTE"),
         [
             (
                 token.id,
                 token.user,
                 _kind(token),
-                token.note,
                 ago(moment(token.created_at)),
                 ago(moment(token.last_activity_at)),
                 token.expires_at[:10] if token.expires_at else "never",
+                token.note,
             )
             for token in found
         ],
@@ -204,7 +204,7 @@ async def _require_account(deployment: Deployment, name: str) -> None:
 
 
 def _kind(token: Token) -> str:
-    return "browser or server" if token.server else "personal"
+    return "server" if token.server else "personal"
 
 
 def _as_json(token: Token) -> dict[str, Any]:

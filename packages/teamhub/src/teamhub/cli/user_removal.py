@@ -11,9 +11,9 @@ import click
 from teamhub.accounts import account_name
 from teamhub.cli.answers import counted, print_json
 from teamhub.cli.choice import Choice, common_options, opened_store
-from teamhub.cli.offers import account_names
 from teamhub.cli.ending import require_dispatcher
 from teamhub.cli.hub import require_hub
+from teamhub.cli.offers import account_names
 from teamhub.deployment import Deployment
 from teamhub.errors import NotFoundError, RefusedError
 from teamhub.model import Kind

@@ -10,8 +10,8 @@ import click
 from teamhub.accounts import account_name, add_user, reset_password
 from teamhub.cli.answers import ago, counted, moment, print_json, print_table
 from teamhub.cli.choice import Choice, common_options, opened_store
-from teamhub.cli.offers import user_names, waiting_names
 from teamhub.cli.hub import make_known, require_hub, revoke_all
+from teamhub.cli.offers import user_names, waiting_names
 from teamhub.cli.user_files import import_users
 from teamhub.cli.user_removal import remove
 from teamhub.deployment import Deployment
@@ -191,7 +191,7 @@ async def _list(choice: Choice, *, only_waiting: bool) -> None:
         Terminal().say("nobody waits for approval" if only_waiting else "there are no users")
         return
     print_table(
-        ("NAME", "ROLE", "GROUPS", "STATE", "PASSWORD", "LAST ACTIVE", "SINCE", "NOTE"),
+        ("NAME", "ROLE", "STATE", "PASSWORD", "ACTIVE", "SINCE", "GROUPS", "NOTE"),
         [_row(account, known.get(account.name)) for account in accounts],
     )
 
@@ -211,17 +211,13 @@ def _row(account: Account, known: KnownUser | None) -> tuple[str, ...]:
     return (
         account.name,
         _ROLES[account.admin],
-        ", ".join(known.groups) if known else "",
         "waiting" if account.waiting else "active",
-        _password(account),
+        "one-time" if account.one_time else "own",
         ago(moment(known.last_activity_at)) if known else "-",
         account.created_at.date().isoformat(),
+        ", ".join(known.groups) if known and known.groups else "-",
         account.note,
     )
-
-
-def _password(account: Account) -> str:
-    return "one-time, not used yet" if account.one_time else "their own"
 
 
 def _as_json(account: Account, known: KnownUser | None) -> dict[str, object]:
