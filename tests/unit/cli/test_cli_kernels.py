@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from cli_rig import Answer
-from teamhub.cli.workload_log import _after
 from teamhub.deployment import Deployment
 from teamhub.engines.directories import Directories, Directory
-from teamhub.engines.leader import Leader
-from teamhub.model import Desired, Kind, Status, Workload
+from teamhub.engines.logs import ended_logs
+from teamhub.model import Desired, Kind, Launch, Status, Workload
 from teamhub.reasons import Reason
 from teamhub.store import Store
+from teamhub.store.workloads import Workloads
 from teamhub.supervisor.lock import UpLock
 
 Command = Callable[..., Answer]
@@ -169,10 +169,19 @@ def log(deployment: Deployment) -> Directory:
             directory = Directories(deployment.data_dir, await store.deployment_id()).of(kernel.id)
             directory.path.parent.mkdir(exist_ok=True)
             directory.runtime.parent.mkdir(exist_ok=True)
-            directory.create(None, None)
-            handle = Leader(kernel.id, 1, 1, "x").handle
-            directory.write_handle(handle)
-            await moved(store, kernel, Status.RUNNING, handle=handle)
+            launch = Launch(
+                deployment="test",
+                workload_id=kernel.id,
+                kind=Kind.KERNEL,
+                attempt=1,
+                owner="ada",
+                argv=(),
+                env={},
+                working_dir="/",
+                node="node1",
+            )
+            directory.create(None, None, launch)
+            await moved(store, kernel, Status.RUNNING)
             return directory
 
     return asyncio.run(add())
@@ -205,7 +214,7 @@ def test_show_says_what_became_of_it_and_what_to_do(on: Command, failed: str) ->
     assert fields["environment"] == "python3 (Python 3)"
     assert fields["size"] == "standard: not limited"
     assert fields["node"] == "node1"
-    assert "the log below says why" in answer.out
+    assert Reason.EXITED_AT_START.remedy.administrator in answer.out
     assert "one" in answer.out
     assert SHOWN in answer.out
     assert answer.out.replace("\n", "").isprintable()
@@ -229,12 +238,19 @@ def test_show_names_its_notebooks(on: Command, deployment: Deployment, log: Dire
     assert notebook["path"] == f"{EVIL}.ipynb"
 
 
+SHIMS = (
+    '{"time": "2026-01-02T03:04:05.678Z", "level": "warning", "process": "shim", '
+    '"message": "the kernel was killed"}'
+)
+
+
 def test_the_log_of_one_that_runs(on: Command, log: Directory) -> None:
     assert on("kernels", "logs", "aaaa1").err == "teamhub: kernel aaaa1111 has written nothing\n"
-    log.log.write_text(f"one\n{EVIL}\nthree\nteamhub-shim-exit: {{}}\n")
-    assert on("kernels", "logs", "aaaa1").out.splitlines()[:3] == ["one", SHOWN, "three"]
-    assert on("kernels", "logs", "aaaa1", "-n", "2").out.count("\n") <= 2
-    assert on("kernels", "logs", "aaaa1", "--json").json["lines"][:3] == ["one", EVIL, "three"]
+    log.log.write_text(f"one\n{EVIL}\n{SHIMS}\nthree\n")
+    shims = "shim warning: the kernel was killed"
+    assert on("kernels", "logs", "aaaa1").out.splitlines() == ["one", SHOWN, shims, "three"]
+    assert on("kernels", "logs", "aaaa1", "-n", "2").out.splitlines() == [shims, "three"]
+    assert on("kernels", "logs", "aaaa1", "--json").json["lines"] == ["one", EVIL, shims, "three"]
 
 
 def test_reading_a_log_leaves_the_engines_socket_alone(
@@ -263,71 +279,39 @@ def test_following_until_it_ends(
 ) -> None:
     """Each look finds what the step before it has left; nothing is lost, nothing comes twice."""
     monkeypatch.setattr("teamhub.cli.workload_log._LOOK_SECONDS", 0.0)
-    whole = [f"line {number}\n" for number in range(8)]
-    log.log.write_text(f"teamhub-shim: hello\n{whole[0]}{whole[1]}half")
-    look = Store.deployment_id
-    steps: list[Callable[[Store], Any]] = [
-        lambda _: log.log.write_text("".join(whole[:4])),
-        lambda _: log.log.write_text("".join(whole[2:6])),  # cut, as an engine does
-        lambda store: asyncio.ensure_future(end(store)),
-    ]
+    log.log.write_text("zero\none\nha")
+
+    async def write(_: Store) -> None:
+        with log.log.open("a") as file:
+            file.write(f"lf\n{EVIL}\n")
 
     async def end(store: Store) -> None:
+        with log.log.open("a") as file:
+            file.write("last words\n")
         (kernel,) = await store.workloads.living()
-        await moved(
-            store,
-            kernel,
-            Status.FAILED,
-            reason=Reason.KILLED.value,
-            handle=None,
-            log_tail="".join(whole[3:]),
-        )
+        await moved(store, kernel, Status.FAILED, reason=Reason.KILLED.value)
+        log.keep_log(ended_logs(deployment.data_dir))  # as the engine does then
 
-    async def look_and_step(store: Store) -> str:
-        found = await look(store)
+    look = Workloads.get
+    steps = [write, end]
+
+    async def step_and_look(workloads: Workloads, workload_id: str) -> Workload | None:
+        monkeypatch.setattr(Workloads, "get", look)
+        store = Store.of(deployment)
+        await store.open(listen=False)
+        await steps.pop(0)(store)
+        await store.close()
         if steps:
-            done = steps.pop(0)(store)
-            if asyncio.isfuture(done):
-                await done
-        return found
+            monkeypatch.setattr(Workloads, "get", step_and_look)
+        return await look(workloads, workload_id)
 
-    first = log.log.read_text()
-    assert first.endswith("half")
-    looked = iter([None])
-
-    async def first_then_step(store: Store) -> str:
-        if next(looked, 1) is None:
-            return await look(store)
-        return await look_and_step(store)
-
-    monkeypatch.setattr(Store, "deployment_id", first_then_step)
-    answer = on("kernels", "logs", "aaaa1", "-f")
+    monkeypatch.setattr(Workloads, "get", step_and_look)
+    answer = on("kernels", "logs", "aaaa1", "-f", "-n", "1")
     assert answer.code == 0, answer.err
-    lines = answer.out.splitlines(keepends=True)
-    assert lines == ["teamhub-shim: hello\n", *whole]
-    assert "it has ended (killed)" in answer.err
-
-
-@pytest.mark.parametrize(
-    ("seen", "here", "ended", "new"),
-    [
-        (["a"], ["a", "b"], False, ["b"]),
-        (["a", "b"], ["a", "b"], False, []),
-        (["a", "b", "c"], ["b", "c", "d"], False, ["d"]),
-        (["a", "a"], ["a", "a", "a"], False, ["a"]),
-        (["a"], ["x", "y"], False, ["x", "y"]),
-        (["a", "teamhub-shim: x", "b"], ["a", "b", "c"], True, ["c"]),
-        (["a", "teamhub-shim: x", "b"], ["a", "teamhub-shim: x", "b"], True, []),
-        (["a", '{"time": "…", "process": "shim", "message": "x"}'], ["a", "b"], True, ["b"]),
-        (["a", "b"], [], True, []),
-        (["a"], ["x", "y"], True, ["x", "y"]),
-        (["a", "b"], ["b"], True, []),
-    ],
-)
-def test_what_is_new_in_a_log(
-    seen: list[str], here: list[str], ended: bool, new: list[str]
-) -> None:
-    assert list(_after(seen, here, ended=ended)) == new
+    assert answer.out.splitlines() == ["one", "half", SHOWN, "last words"]
+    assert answer.err == "teamhub: it has ended (killed)\n"
+    kept = on("kernels", "logs", "aaaa1")
+    assert kept.out.splitlines() == ["zero", "one", "half", SHOWN, "last words"]
 
 
 @pytest.mark.usefixtures("two_kernels", "dispatcher")

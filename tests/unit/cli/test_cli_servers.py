@@ -63,7 +63,7 @@ def test_show_one_that_runs_and_one_that_failed(on: Command, deployment: Deploym
     shown = on("servers", "show", "ADA")
     assert shown.code == 0, shown.err
     assert "standard: not limited" in shown.out
-    assert "it waits for its turn" in shown.out
+    assert "It waits for its turn" in shown.out
 
     async def fail(store: Store) -> None:
         epoch = await store.lease.take("test", 0)

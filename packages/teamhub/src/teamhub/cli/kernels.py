@@ -13,8 +13,7 @@ from teamhub.cli.answers import ago, print_fields, print_json, print_lines, prin
 from teamhub.cli.choice import Choice, common_options, opened_store
 from teamhub.cli.ending import end_and_wait, require_dispatcher
 from teamhub.cli.offers import all_kernel_ids, kernel_ids, user_names
-from teamhub.cli.remedies import remedy
-from teamhub.cli.workload_fields import environment_in_words, life_of, size_in_words, why
+from teamhub.cli.workload_fields import environment_in_words, life_of, remedy, size_in_words, why
 from teamhub.cli.workload_log import Log
 from teamhub.deployment import Deployment
 from teamhub.errors import NotFoundError, RefusedError
@@ -102,25 +101,26 @@ def show(choice: Choice, kernel_id: str) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on until it has ended. Ctrl-C leaves.")
 @common_options
 def logs(choice: Choice, kernel_id: str, lines: int, follow: bool) -> None:
-    """Print what the kernel ID and what started it have written outside of notebooks.
+    """Print what the kernel ID has written beside its notebooks, and its shim about it.
 
+    What other processes say of it, too: teamhub logs --kernel ID.
     Example: teamhub kernels logs 3f2a -f
     """
 
     async def run() -> None:
         async with opened_store(choice.deployment()) as store:
             kernel = one_of(await store.workloads.all(Kind.KERNEL), kernel_id)
-            log = Log(choice.deployment(), store, kernel)
-            if not follow:
-                text = await log.tail(lines)
-                if choice.as_json:
-                    print_json({"id": kernel.id, "lines": text.splitlines()})
-                elif text:
-                    print_lines(text)
-                else:
-                    Terminal().say(f"kernel {kernel.id[:_SHORT]} has written nothing")
+            log = Log(choice.deployment(), kernel)
+            if follow:
+                await log.follow(store, lines, as_json=choice.as_json)
                 return
-            await log.follow(lines, as_json=choice.as_json)
+            found = log.tail(lines)
+            if choice.as_json:
+                print_json({"id": kernel.id, "lines": found})
+            elif found:
+                print_lines("\n".join(found))
+            else:
+                Terminal().say(f"kernel {kernel.id[:_SHORT]} has written nothing")
 
     asyncio.run(run())
 
@@ -168,7 +168,7 @@ async def _show(choice: Choice, kernel_id: str) -> None:
     async with opened_store(deployment) as store:
         kernel = one_of(await store.workloads.all(Kind.KERNEL), kernel_id)
         sessions = await _sessions(store, kernel)
-        log = await Log(deployment, store, kernel).tail(_SHOWN_LINES)
+        log = Log(deployment, kernel).tail(_SHOWN_LINES)
     if choice.as_json:
         about = _as_json(kernel) | {
             "attempt": kernel.attempt,
@@ -178,7 +178,7 @@ async def _show(choice: Choice, kernel_id: str) -> None:
                 {"session": one.id, "path": one.path, "name": one.name, "type": one.type}
                 for one in sessions
             ],
-            "log": log.splitlines(),
+            "log": log,
         }
         print_json(about)
         return
@@ -200,7 +200,7 @@ async def _show(choice: Choice, kernel_id: str) -> None:
     )
     if log:
         click.echo(f"\nthe last lines of its log (`teamhub kernels logs {kernel.id[:_SHORT]}`):")
-        print_lines(log, indent="  ")
+        print_lines("\n".join(log), indent="  ")
 
 
 async def _sessions(store: Store, kernel: Workload) -> Sequence[Session]:

@@ -16,8 +16,7 @@ from teamhub.cli.answers import ago, print_fields, print_json, print_lines, prin
 from teamhub.cli.choice import Choice, common_options, opened_store
 from teamhub.cli.ending import SWEEP_SECONDS, end_and_wait, require_dispatcher
 from teamhub.cli.offers import server_names, user_names
-from teamhub.cli.remedies import remedy
-from teamhub.cli.workload_fields import life_of, size_in_words, why
+from teamhub.cli.workload_fields import life_of, remedy, size_in_words, why
 from teamhub.cli.workload_log import Log
 from teamhub.deployment import Deployment
 from teamhub.errors import AccountError, NotFoundError, NotRunningError, TeamhubError
@@ -131,14 +130,14 @@ async def _show(choice: Choice, which: str) -> None:
         if not found:
             raise _none(owner, name)
         server = found[-1]
-        log = await Log(deployment, store, server).tail(_SHOWN_LINES)
+        log = Log(deployment, server).tail(_SHOWN_LINES)
     if choice.as_json:
         about = {
             "attempt": server.attempt,
             "remedy": remedy(server),
             "ended_at": server.changed_at if server.status.ended else None,
             "address": str(server.address) if server.address else None,
-            "log": log.splitlines(),
+            "log": log,
         }
         print_json(_as_json(server) | about)
         return
@@ -158,7 +157,7 @@ async def _show(choice: Choice, which: str) -> None:
     )
     if log:
         click.echo("\nthe last lines of its log:")
-        print_lines(log, indent="  ")
+        print_lines("\n".join(log), indent="  ")
 
 
 async def _stop(

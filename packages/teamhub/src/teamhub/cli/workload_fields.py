@@ -6,13 +6,22 @@ from datetime import datetime
 
 from teamhub.cli.answers import ago
 from teamhub.config import Config
-from teamhub.model import Workload
+from teamhub.model import Status, Workload
 
 
 def why(workload: Workload) -> str:
     """Return why it is where it is: the reason and its detail; empty where there is none."""
     reason = workload.reason.value if workload.reason is not None else ""
     return ": ".join(filter(None, (reason, workload.detail)))
+
+
+def remedy(workload: Workload) -> str:
+    """Return what an administrator can do about it as it is, empty where that is nothing."""
+    if workload.status is Status.FAILED and workload.reason is not None:
+        return workload.reason.remedy.administrator
+    if workload.status is Status.QUEUED:
+        return f"It waits for its turn; `teamhub {workload.kind.value}s list` says what runs."
+    return ""
 
 
 def life_of(workload: Workload) -> list[tuple[str, str]]:
