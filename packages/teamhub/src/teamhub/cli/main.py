@@ -13,6 +13,7 @@ import click
 
 from teamhub.cli.accounts import users
 from teamhub.cli.choice import Choice
+from teamhub.cli.config import config
 from teamhub.cli.kernels import kernels
 from teamhub.cli.logs import logs
 from teamhub.cli.server import down, status, up
@@ -29,7 +30,16 @@ def teamhub() -> None:
     """Run a JupyterHub team server whose kernels outlive everything above them."""
 
 
-for _command in (up, down, status, users, tokens, kernels, logs):
+for _command in (
+    up,
+    down,
+    status,
+    users,
+    tokens,
+    kernels,
+    logs,
+    config,
+):
     teamhub.add_command(_command)
 
 

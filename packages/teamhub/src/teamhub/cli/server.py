@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from teamhub.cli.answers import ago, print_json, print_table
-from teamhub.cli.choice import Choice, common_options
+from teamhub.cli.choice import Choice, PortNumber, common_options
 from teamhub.deployment import Deployment
 from teamhub.errors import NotRunningError
 from teamhub.supervisor.down import Ended
@@ -19,12 +19,15 @@ from teamhub.supervisor.up import Supervisor, count_of
 
 
 @click.command()
-@click.option("--port", type=int, metavar="N", help="The port that people open.")
+@click.option("--port", type=PortNumber(), metavar="N", help="The port that people open.")
 @common_options
 def up(choice: Choice, port: int | None) -> None:
     """Run the team server in the foreground. Ctrl-C ends it with all that it started."""
-    deployment = Deployment(choice.settings(proxy__port=port))
-    asyncio.run(Supervisor(deployment, Terminal(), as_json=choice.as_json).run())
+    origin = choice.origin(proxy__port=port)
+    supervisor = Supervisor(
+        Deployment(origin.load()), Terminal(), as_json=choice.as_json, origin=origin
+    )
+    asyncio.run(supervisor.run())
 
 
 @click.command()
