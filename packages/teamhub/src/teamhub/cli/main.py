@@ -13,10 +13,14 @@ import click
 
 from teamhub.cli.accounts import users
 from teamhub.cli.choice import Choice
+from teamhub.cli.completion import completion
 from teamhub.cli.config import config
+from teamhub.cli.doctor import doctor
+from teamhub.cli.init import init
 from teamhub.cli.kernels import kernels
 from teamhub.cli.logs import logs
-from teamhub.cli.server import down, status, up
+from teamhub.cli.server import down, up
+from teamhub.cli.status import status
 from teamhub.cli.tokens import tokens
 from teamhub.errors import TeamhubError
 from teamhub.supervisor.terminal import Terminal, let_go_of_streams
@@ -31,6 +35,7 @@ def teamhub() -> None:
 
 
 for _command in (
+    init,
     up,
     down,
     status,
@@ -39,6 +44,8 @@ for _command in (
     kernels,
     logs,
     config,
+    doctor,
+    completion,
 ):
     teamhub.add_command(_command)
 
