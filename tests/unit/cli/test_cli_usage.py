@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +20,8 @@ COMMANDS = [
     (name,) if not isinstance(command, click.Group) else (name, inner)
     for name, command in teamhub.commands.items()
     for inner in (command.commands if isinstance(command, click.Group) else [""])
+    # Neither is about a deployment that there is.
+    if name not in {"init", "completion"}
 ]
 
 
@@ -44,7 +49,7 @@ def test_wrong_usage_is_one_line_and_2(command: Command, arguments: list[str], s
     assert answer.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [(), ("users",), ("tokens",), ("kernels",)])
+@pytest.mark.parametrize("arguments", [(), ("users",), ("tokens",), ("kernels",), ("config",)])
 def test_nothing_to_do_shows_what_there_is(command: Command, arguments: tuple[str, ...]) -> None:
     answer = command(*arguments)
     assert answer.code == 2
@@ -62,9 +67,56 @@ def test_every_command_explains_itself_and_names_a_deployment(
 
 
 @pytest.mark.parametrize(
+    "names",
+    [
+        *((name,) for name in ("init", "up", "down", "status", "doctor", "config")),
+        *(("config", name) for name in ("check", "show", "docs", "apply")),
+    ],
+    ids=" ".join,
+)
+def test_help_has_an_example(command: Command, names: tuple[str, ...]) -> None:
+    assert f"Example: teamhub {names[0]}" in command(*names, "--help").out
+
+
+def test_help_says_what_exit_statuses_mean(command: Command) -> None:
+    text = command("--help").out
+    for line in ("0    done", "2    wrong usage", "4    no team server is running", "130  inter"):
+        assert line in text
+
+
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [("bash", "complete -o nosort -F"), ("zsh", "#compdef teamhub"), ("fish", "complete --no-f")],
+)
+def test_completion_scripts(command: Command, shell: str, line: str) -> None:
+    answer = command("completion", shell)
+    assert answer.code == 0
+    assert line in answer.out
+    assert "_TEAMHUB_COMPLETE" in answer.out
+
+
+def test_a_shell_is_told_what_there_is() -> None:
+    asked = {
+        "_TEAMHUB_COMPLETE": "bash_complete",
+        "COMP_WORDS": "teamhub config a",
+        "COMP_CWORD": "2",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", "from teamhub.cli import main; main()"],
+        env={**os.environ, **asked},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "plain,apply\n"
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ("status",),
+        ("config", "apply"),
         ("users", "list"),
         ("users", "add", "ada"),
         ("users", "reset", "ada"),

@@ -105,12 +105,7 @@ def show(choice: Choice, path: str, changed: bool) -> None:
     wanted = choice.settings()
     _existing(path)
     if choice.as_json:
-        value: Any = masked(wanted)
-        for part in filter(None, path.split(".")):
-            if not isinstance(value, dict) or part not in value:
-                raise NotFoundError(f"{path}: this is not set")
-            value = value[part]
-        print_json(value)
+        print_json(_at(masked(wanted), path))
         return
     found = lines(wanted, path, changed=changed)
     if path and not found and not changed:
@@ -296,6 +291,18 @@ def _as_json(change: Change) -> dict[str, Any]:
         "after": masked(change.after, name),
         "restarts": [part.value for part in change.restarts],
     }
+
+
+def _at(value: Any, path: str) -> Any:
+    """Return a part of nested tables. Raises NotFoundError. Names of entries may have dots."""
+    if not path:
+        return value
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        if path == key:
+            return inner
+        if path.startswith(f"{key}."):
+            return _at(inner, path.removeprefix(f"{key}."))
+    raise NotFoundError(f"{path}: this is not set")
 
 
 def _existing(path: str) -> None:

@@ -28,7 +28,21 @@ from teamhub.supervisor.terminal import Terminal, let_go_of_streams
 INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_EPILOG = """\b
+Exit status of every command:
+  0    done
+  1    a problem, said in one line; `status`: not ready; `doctor`: a problem found
+  2    wrong usage, or a wrong setting
+  3    a team server is running already on this data directory
+  4    no team server is running there, and the command needs one
+  130  interrupted
+
+\b
+Begin with: teamhub init, then teamhub up. In trouble: teamhub doctor.
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
 @click.version_option(package_name="teamhub", message="%(prog)s %(version)s")
 def teamhub() -> None:
     """Run a JupyterHub team server whose kernels outlive everything above them."""

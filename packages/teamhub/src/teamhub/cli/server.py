@@ -21,7 +21,13 @@ from teamhub.supervisor.up import Supervisor, count_of
 @click.option("--port", type=PortNumber(), metavar="N", help="The port that people open.")
 @common_options
 def up(choice: Choice, port: int | None) -> None:
-    """Run the team server in the foreground. Ctrl-C ends it with all that it started."""
+    """Run the team server in the foreground. Ctrl-C ends it with all that it started.
+
+    The first start makes an administrator and prints a one-time password for them, once.
+
+    \b
+    Example: teamhub up --data-dir /srv/teamhub
+    """
     origin = choice.origin(proxy__port=port)
     supervisor = Supervisor(
         Deployment(origin.load()), Terminal(), as_json=choice.as_json, origin=origin
@@ -33,7 +39,11 @@ def up(choice: Choice, port: int | None) -> None:
 @click.option("--keep-kernels", is_flag=True, help="Leave kernels and notebook servers running.")
 @common_options
 def down(choice: Choice, keep_kernels: bool) -> None:
-    """End the team server with its kernels and notebook servers."""
+    """End the team server with its kernels and notebook servers.
+
+    \b
+    Example: teamhub down --keep-kernels
+    """
     terminal = Terminal()
     try:
         ended = asyncio.run(end(choice.deployment(), terminal, keep_kernels=keep_kernels))

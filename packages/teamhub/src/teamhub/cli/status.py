@@ -21,8 +21,8 @@ from teamhub.supervisor.state import Disk, NodeState, State, state_of
 
 _EVERY_SECONDS = 2.0
 _MEMBERS_SHOWN = 4
-_QUEUED_SHOWN = 3
-_PROBLEMS_SHOWN = 3
+_QUEUED_SHOWN = 2
+_PROBLEMS_SHOWN = 2
 _LITTLE_SPACE = 0.1
 _GIB = 1024**3
 
@@ -101,7 +101,6 @@ def _parts(state: State) -> Iterator[RenderableType]:
     if state.nodes:
         yield Text()
         yield _nodes(state.nodes)
-    yield Text()
     yield from _running(state)
     if state.queued:
         yield Text()
@@ -150,23 +149,24 @@ def _nodes(nodes: Sequence[NodeState]) -> Table:
 
 
 def _running(state: State) -> Iterator[Text]:
-    for kind, counts in state.workloads.items():
-        told = ", ".join(f"{number} {status}" for status, number in counts.items())
-        yield Text(f"{kind + 's':<9}{told or 'none'}")
+    told = [
+        f"{kind}s: {', '.join(f'{number} {status}' for status, number in counts.items()) or 'none'}"
+        for kind, counts in state.workloads.items()
+    ]
+    yield _line("; ".join(told))
     shown = [f"{one.name} {one.kernels + one.servers}" for one in state.members[:_MEMBERS_SHOWN]]
     more = len(state.members) - len(shown)
     if shown:
-        yield _line(f"{'of':<9}{', '.join(shown)}{f' and {more} more' if more else ''}")
+        yield _line(f"of {', '.join(shown)}{f' and {more} more' if more else ''}")
 
 
 def _queue(state: State) -> Table:
-    table = _table("WAITS", "OWNER", "NAME", "SINCE", "WHY")
+    more = len(state.queued) - _QUEUED_SHOWN
+    heading = f"{len(state.queued)} WAIT" if more > 0 else "WAITS"
+    table = _table(heading, "OWNER", "NAME", "SINCE", "WHY")
     for one in state.queued[:_QUEUED_SHOWN]:
         why = one.why or "its turn comes"
         table.add_row(f"{one.kind} {one.id[:8]}", one.owner, one.name, ago(one.since), why)
-    more = len(state.queued) - _QUEUED_SHOWN
-    if more > 0:
-        table.add_row(f"and {more} more", "", "", "", "")
     return table
 
 

@@ -114,11 +114,16 @@ def setting(path: str) -> Setting | None:
     Args:
         path: dotted, an entry's real name or NAME in it: `sizes.big.cpus`.
     """
+    wanted = ".".join(_generic(path))
+    return next((one for one in settings() if one.path == wanted), None)
+
+
+def _generic(path: str) -> list[str]:
+    """Return the parts of a path, with NAME for an entry's name, which may have dots in it."""
     parts = path.split(".")
     if len(parts) > 2 and parts[0] in ENTRIES:
-        parts[1] = "NAME"
-    wanted = ".".join(parts)
-    return next((one for one in settings() if one.path == wanted), None)
+        return [parts[0], "NAME", parts[-1]]
+    return parts
 
 
 def example_toml(values: Mapping[str, Any] | None = None, head: str = _HEAD) -> str:
@@ -197,7 +202,7 @@ def within(path: str, wanted: str) -> bool:
     """
     if not wanted:
         return True
-    parts, asked = path.split("."), wanted.split(".")
+    parts, asked = path.split("."), _generic(wanted)
     return len(asked) <= len(parts) and all(
         one in {other, "NAME"} for one, other in zip(parts, asked, strict=False)
     )

@@ -82,8 +82,13 @@ def _lines(
             own.append(unset if value is None else f"{toml_key(name)} = {in_words(where, value)}")
     # Tables of a file come after what is in none.
     if own or (default is None and not path):
-        yield from ["", f"[{table}]", *own] if table else own
+        yield from ["", f"[{_header(table)}]", *own] if table else own
     yield from inner
+
+
+def _header(table: str) -> str:
+    first, dot, rest = table.partition(".")
+    return f"{first}.{toml_key(rest)}" if dot and first in ENTRIES else table
 
 
 def _wanted(where: str, path: str) -> bool:

@@ -105,7 +105,7 @@ def warning(text: str, remedy: str) -> Finding:
 
 def problem(text: str, remedy: str) -> Finding:
     """Return that something is wrong."""
-    return Finding(Verdict.PROBLEM, text, remedy)
+    return Finding(Verdict.PROBLEM, " ".join(text.split()), remedy)
 
 
 def skipped(text: str) -> Finding:

@@ -58,7 +58,7 @@ def sqlite_finding(path: Path, version: Callable[[sqlite3.Connection], Finding |
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_BUSY_SECONDS)
         ) as connection:
             connection.isolation_level = None
-            said = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            said = " ".join(str(connection.execute("PRAGMA quick_check(1)").fetchone()[0]).split())
             if said != "ok":
                 return problem(f"{path} is damaged: {said[:_SHOWN]}", restore)
             mode_word = str(connection.execute("PRAGMA journal_mode").fetchone()[0])

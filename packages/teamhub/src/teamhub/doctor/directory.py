@@ -30,7 +30,7 @@ async def _settings(patient: Patient) -> Finding:
     if fatal:
         return problem(str(fatal[0]), "change that setting, then `teamhub config check`")
     # The others have checks of their own here, or are warnings of `config check`.
-    return ok(f"valid{f', {len(found)} remarks: `teamhub config check`' if found else ''}")
+    return ok(f"valid{'; see `teamhub config check` for its warnings' if found else ''}")
 
 
 async def _there(patient: Patient) -> Finding:

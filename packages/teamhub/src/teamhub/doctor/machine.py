@@ -123,7 +123,7 @@ async def _clock(patient: Patient) -> Finding:
 
 
 async def _open_files(_: Patient) -> Finding:
-    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # noqa: RUF059
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < _FILES:
         return warning(
             f"a process may have {soft} files open; every connection takes one or two",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 
 from teamhub.doctor.check import Check, Finding, Patient, ok, problem, warning
@@ -16,10 +17,13 @@ async def _border(patient: Patient) -> Finding:
     assert patient.config is not None
     first_uid, why = border.first_uid(patient.config)
     if first_uid is None and patient.config.engine.name == "process":
+        remedy = "start teamhub as root with engine.process.uid_per_member"
+        if os.geteuid() == 0:
+            remedy = "let other users pass there (chmod o+x), or install teamhub in another place"
         return warning(
             f"{why}: all members' kernels run as one user of this machine, and can read and end "
             "each other's work",
-            "for more than a trial, start teamhub as root with engine.process.uid_per_member",
+            f"for more than a trial: {remedy}",
         )
     return ok(why)
 

@@ -162,7 +162,7 @@ class Trial:
                     "see `teamhub logs gateway`",
                 )
             specs = (await response.json())["kernelspecs"]
-        return ok(f"made, and the gateway knows it: {len(specs)} kernelspecs")
+        return ok(f"made, and the gateway knows it; kernels to choose from: {len(specs)}")
 
     async def _start_kernel(self) -> Finding:
         async with self._gateway() as http, http.post("api/kernels", json={}) as response:
