@@ -108,6 +108,17 @@ def test_a_bad_file_changes_nothing(own_team: TeamServer) -> None:
     assert "`teamhub down --keep-kernels`, then `teamhub up`" in done.stderr
     assert own_team.cli("config", "check")["applies"] is False
 
+    other = own_team.data_dir.parent / "other.toml"
+    other.write_text(PLAIN)
+    done = ask(own_team, "config", "apply", "--config", str(other))
+    assert done.returncode == 1
+    assert f"was started with {own_team.data_dir / 'teamhub.toml'}; change that file" in done.stderr
+
+    (own_team.data_dir / "run/origin.json").unlink()
+    done = ask(own_team, "config", "apply")
+    assert done.returncode == 1
+    assert "was started by an earlier teamhub" in done.stderr
+
     assert (pids(own_team), in_force(own_team)) == (before, settings)
 
 

@@ -166,11 +166,11 @@ def apply(choice: Choice) -> None:
     """
     terminal = Terminal()
     deployment, found = _to_apply(choice)
-    if found:
-        for line in _lines_of(found):
-            terminal.say(line)
-        if (refused := applying.refusal(found)) is not None:
-            raise refused
+    refused = applying.refusal(found)
+    for line in map(_difference, found) if refused is None else _lines_of(found):
+        terminal.say(line)
+    if refused is not None:
+        raise refused
     answer = asyncio.run(applying.ask(deployment, terminal))
     terminal.quiet()
     if answer.state == "failed":

@@ -97,6 +97,11 @@ def _version(connection: sqlite3.Connection) -> Finding | None:
         return warning("the database has no tables yet", "`teamhub up` makes them")
     found = str(connection.execute("SELECT version_num FROM alembic_version").fetchone()[0])
     if found == VERSION:
+        if str(connection.execute("PRAGMA journal_mode").fetchone()[0]) != "wal":
+            return warning(
+                "the database keeps no write-ahead log: readers and writers wait for each other",
+                "its file system may not allow it; move the data directory to a local disk",
+            )
         return None
     if found > VERSION:
         return problem(

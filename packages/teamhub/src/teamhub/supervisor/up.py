@@ -42,6 +42,7 @@ CHILD_STOP_SECONDS = 10
 _DRAIN_MARGIN_SECONDS = 20
 _LIVES_WHILE_STARTING = 3
 _CHECK_SECONDS = 0.2
+_SAY_EVERY_SECONDS = 15
 _STATE_CHECK_SECONDS = 1.0
 _ROTATE_SECONDS = 5.0
 
@@ -229,7 +230,8 @@ class Supervisor:
         )
 
     async def _until_ready(self, working: Callable[[str], None] | None = None) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        begin = time.monotonic()
+        deadline = begin + START_SECONDS
         async with contextlib.AsyncExitStack() as stack:
             probe = self._probe
             if probe is None:
@@ -238,7 +240,7 @@ class Supervisor:
                 readiness = await probe.check()
                 if readiness.ready:
                     return
-                (working or self._terminal.progress)(self._starting(readiness))
+                (working or self._terminal.progress)(self._starting(readiness, begin))
                 for keeper in self._keepers.values():
                     if keeper.failures >= _LIVES_WHILE_STARTING:
                         how = f"ends each time it is started ({keeper.record.last_exit})"
@@ -249,11 +251,13 @@ class Supervisor:
                     raise TeamhubError(_failed(self._keepers[name], how))
                 await asyncio.sleep(_CHECK_SECONDS)
 
-    def _starting(self, readiness: Readiness) -> str:
+    def _starting(self, readiness: Readiness, begin: float) -> str:
+        waited = int(time.monotonic() - begin) // _SAY_EVERY_SECONDS * _SAY_EVERY_SECONDS
+        since = f", for {waited} s of at most {START_SECONDS}" if waited else ""
         if PROXY in readiness.problems:
-            return "starting the proxy, the hub and the gateway"
+            return f"starting the proxy, the hub and the gateway{since}"
         waiting = [self._keepers[n].program.title for n in readiness.problems if n in self._keepers]
-        return f"waiting for {' and '.join(waiting)}"
+        return f"waiting for {' and '.join(waiting)}{since}"
 
     def _announce(self, admin: str, password: str | None) -> None:
         url = self._deployment.public_url()
