@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import pty
 import stat
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_rig import Answer
+from cli_rig import Answer, on_a_terminal
 from teamhub.config import CONFIG_NAME, Config, load
 
 Command = Callable[..., Answer]
@@ -33,31 +30,6 @@ def set_in(directory: Path) -> dict[str, Any]:
     return filled(written(directory))
 
 
-def on_a_terminal(answers: str, *arguments: str) -> tuple[int, str]:
-    """Run `teamhub` on a terminal of its own, and type."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        (sys.executable, "-m", "teamhub.cli", *arguments),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
-    os.close(theirs)
-    os.write(ours, answers.encode())
-    shown = b""
-    while True:
-        try:
-            piece = os.read(ours, 4096)
-        except OSError:  # the other end is closed
-            break
-        if not piece:
-            break
-        shown += piece
-    os.close(ours)
-    return process.wait(60), shown.decode().replace("\r\n", "\n")
-
-
 def test_without_flags_in_a_pipe_nothing_is_asked_and_nothing_set(
     command: Command, tmp_path: Path
 ) -> None:
@@ -65,7 +37,9 @@ def test_without_flags_in_a_pipe_nothing_is_asked_and_nothing_set(
     assert answer.code == 0, answer.err
     path = tmp_path / "new" / CONFIG_NAME
     assert answer.out.splitlines()[0] == f"written: {path}"
-    assert answer.out.splitlines()[1] == f"next:    teamhub up --data-dir {tmp_path / 'new'}"
+    following = answer.out.splitlines()[1]
+    assert following.startswith("next:    ")
+    assert following.endswith(f" up --data-dir {tmp_path / 'new'}")
     assert set_in(tmp_path / "new") == {}
     assert load(path) == Config(data_dir=tmp_path / "new")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -142,7 +116,7 @@ def test_a_directory_that_cannot_be_made(command: Command, tmp_path: Path) -> No
 
 def test_on_a_terminal_it_asks_and_asks_again(tmp_path: Path) -> None:
     data_dir = tmp_path / "asked"
-    answers = f"{data_dir}\n99999\nhttp\n8124\nmoon\n\nRoot Beer\ngrace\nperhaps\nno\n"
+    answers = [("directory", f"{data_dir}\n99999\nhttp\n8124\nmoon\n\nRoot Beer\ngrace\nso\nno\n")]
     code, shown = on_a_terminal(answers, "init")
     assert code == 0, shown
     assert shown.count("The port that people open") == 3
@@ -158,13 +132,15 @@ def test_on_a_terminal_it_asks_and_asks_again(tmp_path: Path) -> None:
 
 
 def test_on_a_terminal_with_yes_it_asks_nothing(tmp_path: Path) -> None:
-    code, shown = on_a_terminal("", "init", str(tmp_path / "new"), "--yes")
+    code, shown = on_a_terminal([], "init", str(tmp_path / "new"), "--yes")
     assert code == 0, shown
     assert "The port" not in shown
     assert set_in(tmp_path / "new") == {}
 
 
-def test_ctrl_c_at_a_question_writes_nothing(tmp_path: Path) -> None:
-    code, _shown = on_a_terminal("8124\n\x04", "init", str(tmp_path / "new"))
-    assert code == 130
+def test_leaving_at_a_question_writes_nothing(tmp_path: Path) -> None:
+    """By the end of input: a Ctrl-C at the very start of a prompt can be lost in readline."""
+    answers = [("open", "8124\n"), ("reaches it", "\x04")]
+    code, shown = on_a_terminal(answers, "init", str(tmp_path / "new"))
+    assert code == 130, shown
     assert not (tmp_path / "new").exists()

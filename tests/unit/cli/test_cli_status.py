@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from cli_rig import Answer
+from cli_rig import Answer, on_a_terminal
 from rich.console import Console
 from teamhub.cli.status import screen
+from teamhub.deployment import Deployment
 from teamhub.model import Desired, Kind, Status, Workload
 from teamhub.reasons import Reason
 from teamhub.supervisor import problems
@@ -138,3 +139,13 @@ def test_watching_needs_a_terminal(on: Command) -> None:
         answer = on("status", "--watch", *more)
         assert answer.code == 2
         assert "--watch needs a terminal" in answer.err
+
+
+def test_watching_goes_on_until_ctrl_c(deployment: Deployment) -> None:
+    """Also over times in which nothing runs there."""
+    answers = [("no team server is running on", ""), ("Ctrl-C ends this", "\x03")]
+    code, shown = on_a_terminal(
+        answers, "status", "--watch", "--data-dir", str(deployment.data_dir)
+    )
+    assert code == 130
+    assert "Traceback" not in shown

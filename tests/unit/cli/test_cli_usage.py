@@ -195,3 +195,14 @@ def test_a_database_of_another_version(on: Command, deployment: Deployment) -> N
     answer = on("users", "list")
     assert answer.code == 1
     assert "`teamhub up` upgrades an older one" in answer.err
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"no": "such setting"}'])
+def test_settings_in_force_that_cannot_be_understood(
+    on: Command, deployment: Deployment, text: str
+) -> None:
+    deployment.settings_file.write_text(text)
+    answer = on("status")
+    assert answer.code == 1
+    assert answer.err.count("\n") == 1
+    assert f"{deployment.settings_file}: cannot be understood" in answer.err

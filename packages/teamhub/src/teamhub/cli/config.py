@@ -27,10 +27,11 @@ from teamhub.config.documentation import (
 from teamhub.config.shown import in_words, lines, masked
 from teamhub.deployment import Deployment
 from teamhub.doctor.settings import remarks
-from teamhub.errors import ConfigError, NotFoundError, NotRunningError, RefusedError, TeamhubError
+from teamhub.errors import ConfigError, NotFoundError, RefusedError, TeamhubError
 from teamhub.supervisor import apply as applying
 from teamhub.supervisor.lock import holder
 from teamhub.supervisor.origin import Origin
+from teamhub.supervisor.surroundings import adopt
 from teamhub.supervisor.terminal import Terminal
 
 _NOTHING_CHANGED = "nothing has changed since the team server read its settings"
@@ -65,6 +66,7 @@ def check(choice: Choice, file: Path | None) -> int:
         wanted = chosen.settings()
     except ConfigError as error:
         return _answer_faults(choice, str(error).splitlines())
+    adopt(wanted.data_dir)
     running, found = _against_running(chosen, wanted)
     noted = remarks(wanted)
     faults = [str(one) for one in noted if one.fatal]
@@ -216,6 +218,7 @@ def _to_apply(choice: Choice) -> tuple[Deployment, Sequence[Change]]:
             f"{choice.config_file}"
         )
     wanted = origin.load()
+    adopt(data_dir)
     for one in remarks(wanted):
         if one.fatal:
             raise ConfigError(str(one))
@@ -228,7 +231,7 @@ def _against_running(choice: Choice, wanted: Config) -> tuple[bool, Sequence[Cha
         return False, ()
     try:
         deployment = Deployment.running(wanted.data_dir)
-    except (NotRunningError, ValueError):
+    except TeamhubError:
         return False, ()
     origin = Origin.of(deployment)
     if origin is not None:

@@ -17,9 +17,10 @@ from teamhub.cli.choice import Choice, common_options
 from teamhub.config import Config
 from teamhub.deployment import Deployment
 from teamhub.doctor import CHECKS, Check, Patient, Result, Trial, Verdict, examine
-from teamhub.errors import ConfigError, NotRunningError
+from teamhub.errors import ConfigError, TeamhubError
 from teamhub.supervisor.lock import holder
 from teamhub.supervisor.origin import Origin
+from teamhub.supervisor.surroundings import adopt
 from teamhub.supervisor.terminal import Terminal
 
 _STYLES = {
@@ -130,6 +131,7 @@ def _patient(choice: Choice, *, network: bool) -> Patient:
         file = choice.config_file
         near = file.absolute().parent if file is not None else default
         data_dir = (choice.given_data_dir or near).expanduser().absolute()
+    adopt(data_dir)
     running = holder(data_dir) is not None
     if running:
         deployment = _in_force(data_dir)
@@ -147,7 +149,7 @@ def _patient(choice: Choice, *, network: bool) -> Patient:
 def _in_force(data_dir: Path) -> Deployment | None:
     try:
         return Deployment.running(data_dir)
-    except (NotRunningError, ValueError):
+    except TeamhubError:
         return None
 
 

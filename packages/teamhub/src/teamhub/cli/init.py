@@ -22,6 +22,7 @@ from teamhub.deployment import unusable, write_private
 from teamhub.doctor.settings import is_loopback, remarks
 from teamhub.errors import AccountError, ConfigError, RefusedError
 from teamhub.supervisor.lock import holder
+from teamhub.supervisor.surroundings import adopt, dev_of
 from teamhub.supervisor.terminal import Terminal
 
 _THIS_MACHINE, _NETWORK = "127.0.0.1", "0.0.0.0"  # noqa: S104
@@ -91,6 +92,7 @@ def init(
         default: Path = Config.model_fields["data_dir"].default
         directory = _ask_directory(default) if asking else default
     data_dir = directory.expanduser().absolute()
+    adopt(data_dir)
     path = data_dir / CONFIG_NAME
     _refuse_existing(path, force=force)
     if asking:
@@ -122,8 +124,11 @@ def init(
         terminal.say(f"warning: {one}")
     click.echo(f"written: {path}")
     where = "" if data_dir == Config.model_fields["data_dir"].default else f" --data-dir {data_dir}"
-    command = "up" if holder(data_dir) is None else "config apply"
-    click.echo(f"next:    teamhub {command}{where}")
+    dev = dev_of(Path(sys.prefix))
+    command = "teamhub up" if dev is None else f"{dev} up"
+    if holder(data_dir) is not None:
+        command = "teamhub config apply"
+    click.echo(f"next:    {command}{where}")
 
 
 def _given(flags: Mapping[str, Any], others: tuple[str, ...]) -> dict[str, Any]:
