@@ -116,7 +116,7 @@ def test_a_kernel_that_does_not_start_is_told_with_its_reason(own_team: TeamServ
     cell = checks["trial: cell"]
     assert cell["verdict"] == "problem"
     assert "the cell failed: The kernel could not be started" in cell["text"]
-    assert "`teamhub kernels logs " in cell["remedy"]
+    assert "`teamhub logs --kernel " in cell["remedy"]
     assert checks["trial: stop"] == checks["trial: stop"] | {
         "verdict": "skipped",
         "text": "trial: cell failed",

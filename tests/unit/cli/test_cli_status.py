@@ -98,9 +98,9 @@ def test_a_small_team_fits_a_small_terminal() -> None:
         "1 node: no memory free",
         "5 WAIT",
         "kernel 01234567 of ada failed: out-of-memory",
-        "-> its owner can start it again in a larger size",
+        "-> `teamhub kernels show 01234567`. Let its owner choose a larger size",
         "the hub ended (killed by SIGKILL); it runs again",
-        "-> see `teamhub logs hub`",
+        "-> see `teamhub logs --process hub`",
     ):
         assert part in text, text
 

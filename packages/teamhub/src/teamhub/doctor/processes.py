@@ -39,13 +39,14 @@ async def _server(patient: Patient) -> Finding:
     processes = processes_of(noted, supervisor)
     dead = [one.name for one in processes if one.pid is None]
     if dead:
-        return problem(f"not running: {', '.join(dead)}", f"see `teamhub logs {dead[0]}`")
+        return problem(f"not running: {', '.join(dead)}", f"see `teamhub logs --process {dead[0]}`")
     now = datetime.now(UTC)
     ended = [p for p in processes if p.last_exit_at is not None and p.last_exit_at > now - _RECENT]
     if ended:
         told = ", ".join(f"the {p.name} {p.restarts} times ({p.last_exit})" for p in ended)
         return warning(
-            f"all run, but were started again: {told}", f"see `teamhub logs {ended[0].name}`"
+            f"all run, but were started again: {told}",
+            f"see `teamhub logs --process {ended[0].name}`",
         )
     return ok(f"{len(processes)} processes, none of which had to be started again today")
 
@@ -91,7 +92,8 @@ async def _dispatcher(patient: Patient) -> Finding:
     active = held is not None and bool(held.holder) and age is not None and age < lease
     if patient.running and not active:
         return problem(
-            "no dispatcher is active: nothing is started or stopped", "see `teamhub logs gateway`"
+            "no dispatcher is active: nothing is started or stopped",
+            "see `teamhub logs --process gateway`",
         )
     if active and not patient.running and held is not None:
         return warning(

@@ -125,7 +125,7 @@ class Trial:
         if "authenticator_class" in self._config.hub.extra.get("JupyterHub", {}):
             await self._operator.ensure_user(self.name)
             return skipped("[hub.extra] has another way to sign in, which only a person can try")
-        log = "see `teamhub logs hub`"
+        log = "see `teamhub logs --process hub`"
         async with Browser(self._url) as browser:
             page = await browser.get("/hub/login?next=%2Fhub%2Fhome")
             form = page.form("password")
@@ -159,7 +159,7 @@ class Trial:
             if response.status != 200:
                 return problem(
                     f"the gateway answers a good token with {response.status}",
-                    "see `teamhub logs gateway`",
+                    "see `teamhub logs --process gateway`",
                 )
             specs = (await response.json())["kernelspecs"]
         return ok(f"made, and the gateway knows it; kernels to choose from: {len(specs)}")
@@ -170,7 +170,7 @@ class Trial:
             if response.status != 201:
                 return problem(
                     f"a kernel was answered with {response.status}: {text[:200]}",
-                    "see `teamhub logs gateway`",
+                    "see `teamhub logs --process gateway`",
                 )
             model = json.loads(text)
         self._kernel_id = str(model["id"])
@@ -194,7 +194,7 @@ class Trial:
 
     async def _why_not(self, said: dict[str, Any], seconds: float) -> Finding:
         workload = await self._store.workloads.get(self._kernel_id)
-        log = f"see `teamhub kernels logs {self._kernel_id[:8]}` and `teamhub logs gateway`"
+        log = f"see `teamhub logs --kernel {self._kernel_id[:8]}`"
         if said["status"] == "error":
             evalue = str(said.get("evalue", "")).splitlines()
             return problem(f"the cell failed: {evalue[0] if evalue else 'no reason given'}", log)
@@ -208,7 +208,8 @@ class Trial:
         async with self._gateway() as http, http.delete(path) as response:
             if response.status != 204:
                 return problem(
-                    f"its end was answered with {response.status}", "see `teamhub logs gateway`"
+                    f"its end was answered with {response.status}",
+                    "see `teamhub logs --process gateway`",
                 )
         deadline = time.monotonic() + self._config.dispatcher.stop_timeout_seconds + _MARGIN_SECONDS
         with self._store.subscribe() as changes:
@@ -219,7 +220,7 @@ class Trial:
                 if time.monotonic() > deadline:
                     return problem(
                         f"the kernel has not ended ({workload.status.value})",
-                        "see `teamhub logs gateway`",
+                        "see `teamhub logs --process gateway`",
                     )
                 await changes.wait(1.0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,18 +10,6 @@ from teamhub.model import Kind, Workload
 from teamhub.reasons import Reason
 
 _SHORT = 8
-
-_REMEDIES: Mapping[Reason | None, str] = {
-    Reason.COMMAND_NOT_FOUND: "see `teamhub config check` for the environment's command",
-    Reason.EXITED_AT_START: "see its log: {log}",
-    Reason.START_TIMEOUT: "see its log: {log}; a slow one needs more start_timeout_seconds",
-    Reason.EXITED: "its owner can start it again; see its log: {log}",
-    Reason.KILLED: "its owner can start it again; the machine's own log may say who killed it",
-    Reason.OUT_OF_MEMORY: "its owner can start it again in a larger size, see [sizes]",
-    Reason.VANISHED: "its owner can start it again; the machine was restarted, or lost it",
-    Reason.NO_SUCH_ENVIRONMENT: "its owner can start another; the settings do not name it any more",
-    Reason.ENGINE: "see `teamhub logs gateway`, then `teamhub doctor`",
-}
 
 
 @dataclass(frozen=True)
@@ -40,23 +28,28 @@ class Problem:
 
 def of_workload(workload: Workload) -> Problem:
     """Return what a failed workload means for a person."""
-    kind = "notebook server" if workload.kind is Kind.SERVER else "kernel"
-    what = (
-        f"{kind} {workload.id[:_SHORT]} of {workload.owner} failed: {why(workload)}"
-        if workload.detail or workload.reason
-        else f"{kind} {workload.id[:_SHORT]} of {workload.owner} failed"
-    )
-    log = f"`teamhub kernels logs {workload.id[:_SHORT]}`"
+    kind, command = "kernel", "kernels"
     if workload.kind is Kind.SERVER:
-        log = "`teamhub logs`"
-    remedy = _REMEDIES.get(workload.reason, _REMEDIES[Reason.ENGINE])
-    return Problem(workload.changed_at, " ".join(what.split()), remedy.format(log=log))
+        kind, command = "notebook server", "servers"
+    cause = why(workload)
+    what = f"{kind} {workload.id[:_SHORT]} of {workload.owner} failed"
+    reason = workload.reason or Reason.ENGINE
+    # First the command, which says all: a narrow screen shows no more.
+    name = workload.id[:_SHORT]
+    if workload.kind is Kind.SERVER:
+        name = "/".join(filter(None, (workload.owner, workload.name)))
+    remedy = f"`teamhub {command} show {name}`. {reason.remedy.administrator}"
+    return Problem(
+        workload.changed_at, " ".join((f"{what}: {cause}" if cause else what).split()), remedy
+    )
 
 
 def of_process(name: str, last_exit: str, at: datetime, *, running: bool) -> Problem:
     """Return what the end of one of the server's processes means."""
     now = "it runs again" if running else "it is started again in a moment"
-    return Problem(at, f"the {name} ended ({last_exit}); {now}", f"see `teamhub logs {name}`")
+    return Problem(
+        at, f"the {name} ended ({last_exit}); {now}", f"see `teamhub logs --process {name}`"
+    )
 
 
 def newest(problems: Sequence[Problem], count: int) -> list[Problem]:
