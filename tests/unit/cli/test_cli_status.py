@@ -98,7 +98,7 @@ def test_a_small_team_fits_a_small_terminal() -> None:
         "1 node: no memory free",
         "5 WAIT",
         "kernel 01234567 of ada failed: out-of-memory",
-        "-> `teamhub kernels show 01234567`. Let its owner choose a larger size",
+        "-> `teamhub kernels show 01234567`. Let its owner choose a larger",
         "the hub ended (killed by SIGKILL); it runs again",
         "-> see `teamhub logs --process hub`",
     ):
