@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from cli_rig import Answer, Hub
@@ -27,7 +29,8 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
 
     def run(*arguments: str) -> Answer:
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        # A command may look elsewhere for programs than this process does.
+        with patch.dict(os.environ), pytest.raises(SystemExit) as ended:
             main(list(arguments))
         out, err = capsys.readouterr()
         return Answer(int(ended.value.code or 0), out, err)

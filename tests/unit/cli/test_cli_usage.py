@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +21,8 @@ COMMANDS = [
     (name,) if not isinstance(command, click.Group) else (name, inner)
     for name, command in teamhub.commands.items()
     for inner in (command.commands if isinstance(command, click.Group) else [""])
+    # Neither is about a deployment that there is.
+    if name not in {"init", "completion"}
 ]
 
 
@@ -27,7 +32,8 @@ COMMANDS = [
         (["frobnicate"], "no such command 'frobnicate'; see `teamhub --help`"),
         (["users", "ad"], "no such command 'ad'. Did you mean 'add'?; see `teamhub users --help`"),
         (["up", "--prot", "1"], "no such option '--prot'. Did you mean '--port'?"),
-        (["up", "--port", "http"], "'http' is not a valid integer; see `teamhub up --help`"),
+        (["up", "--port", "http"], "invalid value for '--port': should be a port from 1 to"),
+        (["up", "--port", "99999"], "'--port': should be a port from 1 to 65535, is '99999'"),
         (["users", "add"], "missing argument 'NAME'; see `teamhub users add --help`"),
         (["kernels", "stop"], "missing argument 'ID'"),
         (["tokens", "create"], "missing option '--user'"),
@@ -45,7 +51,8 @@ def test_wrong_usage_is_one_line_and_2(command: Command, arguments: list[str], s
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("users",), ("groups",), ("tokens",), ("kernels",), ("servers",)]
+    "arguments",
+    [(), ("users",), ("groups",), ("tokens",), ("kernels",), ("servers",), ("config",)],
 )
 def test_nothing_to_do_shows_what_there_is(command: Command, arguments: tuple[str, ...]) -> None:
     answer = command(*arguments)
@@ -74,9 +81,56 @@ def test_the_help_of_a_command_of_a_group_has_an_example(
 
 
 @pytest.mark.parametrize(
+    "names",
+    [
+        *((name,) for name in ("init", "up", "down", "status", "doctor", "config")),
+        *(("config", name) for name in ("check", "show", "docs", "apply")),
+    ],
+    ids=" ".join,
+)
+def test_help_has_an_example(command: Command, names: tuple[str, ...]) -> None:
+    assert f"Example: teamhub {names[0]}" in command(*names, "--help").out
+
+
+def test_help_says_what_exit_statuses_mean(command: Command) -> None:
+    text = command("--help").out
+    for line in ("0    done", "2    wrong usage", "4    no team server is running", "130  inter"):
+        assert line in text
+
+
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [("bash", "complete -o nosort -F"), ("zsh", "#compdef teamhub"), ("fish", "complete --no-f")],
+)
+def test_completion_scripts(command: Command, shell: str, line: str) -> None:
+    answer = command("completion", shell)
+    assert answer.code == 0
+    assert line in answer.out
+    assert "_TEAMHUB_COMPLETE" in answer.out
+
+
+def test_a_shell_is_told_what_there_is() -> None:
+    asked = {
+        "_TEAMHUB_COMPLETE": "bash_complete",
+        "COMP_WORDS": "teamhub config a",
+        "COMP_CWORD": "2",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", "from teamhub.cli import main; main()"],
+        env={**os.environ, **asked},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "plain,apply\n"
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ("status",),
+        ("config", "apply"),
         ("users", "list"),
         ("users", "add", "ada"),
         ("users", "reset", "ada"),
@@ -167,3 +221,14 @@ def test_a_database_of_another_version(on: Command, deployment: Deployment) -> N
     answer = on("users", "list")
     assert answer.code == 1
     assert "`teamhub up` upgrades an older one" in answer.err
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"no": "such setting"}'])
+def test_settings_in_force_that_cannot_be_understood(
+    on: Command, deployment: Deployment, text: str
+) -> None:
+    deployment.settings_file.write_text(text)
+    answer = on("status")
+    assert answer.code == 1
+    assert answer.err.count("\n") == 1
+    assert f"{deployment.settings_file}: cannot be understood" in answer.err

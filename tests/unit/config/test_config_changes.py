@@ -55,3 +55,13 @@ def test_all_of_it_swallows_the_rest() -> None:
     found = changes(Config(), config(hub={"admin": "x"}, kernels={"per_user": 1}))
     assert len(found) == 2
     assert parts_of(found) == {Part.SERVER}
+
+
+def test_an_entrys_name_may_have_dots() -> None:
+    before = config(environments={"py.3.13": {"display_name": "Python"}})
+    after = config(environments={"py.3.13": {"display_name": "Py"}})
+    (found,) = changes(before, after)
+    assert (found.path, found.restarts) == (
+        "environments.py.3.13.display_name",
+        (Part.GATEWAY,),
+    )

@@ -15,9 +15,12 @@ from teamhub.config.documentation import (
     example_toml,
     setting,
     settings,
+    settings_toml,
     tables,
     toml,
+    within,
 )
+from teamhub.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[3] / "teamhub.example.toml"
 _COMMENTED_OUT = re.compile(r"^# (\w+ = .*|\[[\w.]+\])$")
@@ -94,3 +97,41 @@ def test_a_value_is_read_as_it_was_written(value: Any) -> None:
 )
 def test_bytes_in_words(number: int, words: str) -> None:
     assert bytes_in_words(number) == words
+
+
+def test_an_own_file_sets_what_was_chosen_and_leaves_later_defaults_alone(tmp_path: Path) -> None:
+    path = tmp_path / "teamhub.toml"
+    path.write_text(settings_toml({"proxy.port": 8123, "environments.python3.prefix": "/opt/py"}))
+    config = load(path)
+    assert (config.proxy.port, config.environments["python3"].prefix) == (8123, "/opt/py")
+    # What an entry must have is there; the one that was not touched is not.
+    assert config.environments["python3"].display_name == "Python 3"
+    assert "\n[environments.python3]\n" in path.read_text()
+    assert "\n# [sizes.standard]\n" in path.read_text()
+    assert "\n# admin = " in path.read_text()
+    path.write_text(settings_toml({}))
+    assert load(path) == Config(data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("path", ["proxy.prot", "sizes.big.cpus", "sizes.NAME.cpus", "proxy", ""])
+def test_an_own_file_cannot_have_what_there_is_not(path: str) -> None:
+    with pytest.raises(ConfigError, match="there is no such setting"):
+        settings_toml({path: 1})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "path", "there"),
+    [
+        ("", "proxy.port", True),
+        ("proxy", "proxy.port", True),
+        ("proxy.port", "proxy.port", True),
+        ("prox", "proxy.port", False),
+        ("proxy.port.x", "proxy.port", False),
+        ("sizes.big", "sizes.NAME.cpus", True),
+        ("sizes.big.cpus", "sizes.NAME.cpus", True),
+        ("sizes.big.memory", "sizes.NAME.cpus", False),
+        ("environments.py.3.13.env", "environments.NAME.env", True),
+    ],
+)
+def test_within(wanted: str, path: str, there: bool) -> None:
+    assert within(path, wanted) is there

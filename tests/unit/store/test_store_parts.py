@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from teamhub.errors import AccountError, DeposedError, NotFoundError, RefusedError
-from teamhub.model import Kind, Workload
+from teamhub.model import Kind, Node, Workload
 from teamhub.store import Store
 from teamhub.store.sessions import Session
 from teamhub.store.waiting import pack, unpack
@@ -274,3 +274,19 @@ async def test_a_refused_lease_wakes_nobody(store: Store) -> None:
     with store.subscribe() as wakes:
         assert await store.lease.take("other", 60) is None
         assert not await wakes.wait(0.01)
+
+
+# Nodes
+
+
+async def test_nodes_are_what_the_active_dispatcher_saw_last(open_store: Any) -> None:
+    writer, reader = await open_store(), await open_store()
+    assert await reader.nodes.all() == []
+    epoch = await writer.lease.take("one", 0)
+    nodes = [Node("a", 4.0, 2**33), Node("b", 2.0, 2**32, ready=False, detail="away")]
+    await writer.nodes.note(nodes, epoch)
+    await writer.nodes.note(nodes, epoch)
+    assert await reader.nodes.all() == nodes
+    assert await reader.lease.take("two", 0) == epoch + 1
+    await writer.nodes.note([], epoch)
+    assert await reader.nodes.all() == nodes

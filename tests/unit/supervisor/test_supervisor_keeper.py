@@ -143,3 +143,36 @@ async def test_what_a_child_leaves_in_its_session_does_not_stand_in_the_way(
 @pytest.mark.parametrize("failures", [0, 1])
 def test_no_failure_or_one_is_no_wait(failures: int) -> None:
     assert Patience().delay_seconds(failures) == 0
+
+
+async def test_another_program_in_its_place_is_no_failure(
+    tmp_path: Path, script: Script, lines: Lines
+) -> None:
+    calls: list[str] = []
+
+    async def between() -> None:
+        calls.append("between")
+
+    log = tmp_path / "log"
+    async with kept(script(SLEEP), log, lines, between=between) as one:
+        await one.until(lambda keeper: keeper.record.pid is not None)
+        first = one.keeper.record.pid
+        async with asyncio.timeout(30):
+            await one.keeper.replace(script(f"print('second', flush=True); {SLEEP}"), 10)
+        await one.until(lambda keeper: keeper.record.pid not in {None, first})
+        assert (one.keeper.record.restarts, one.keeper.record.last_exit) == (0, "")
+        assert one.keeper.failures == 0
+    assert lines.said == []
+    assert calls == ["between"]
+
+
+async def test_another_program_does_not_wait_for_the_last_ones_turn(
+    tmp_path: Path, script: Script, lines: Lines
+) -> None:
+    slow = Patience(steady_seconds=600, first_delay_seconds=600, longest_delay_seconds=600)
+    async with kept(script("raise SystemExit(3)"), tmp_path / "log", lines, slow) as one:
+        await one.until(lambda keeper: keeper.failures == 2)
+        async with asyncio.timeout(30):
+            await one.keeper.replace(script(SLEEP), 10)
+        await one.until(lambda keeper: keeper.record.pid is not None)
+        assert one.keeper.failures == 0

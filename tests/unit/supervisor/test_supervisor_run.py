@@ -12,7 +12,8 @@ import psutil
 import pytest
 from supervisor_rig import Lines, Run
 from teamhub.deployment import Deployment
-from teamhub.supervisor import record
+from teamhub.errors import NotRunningError
+from teamhub.supervisor import apply, record
 from teamhub.supervisor.children import strays
 from teamhub.supervisor.down import Ended, down
 from teamhub.supervisor.lock import holder
@@ -192,3 +193,18 @@ def test_a_store_that_is_newer_is_refused_untouched(
     runs.append(again := Run(deployment))
     assert again.end() == 1
     assert "newer than this teamhub" in again.err[-1]
+
+
+async def test_new_settings_are_refused_where_nobody_knows_their_file(
+    deployment: Deployment, runs: list[Run], lines: Lines
+) -> None:
+    runs.append(run := Run(deployment).ready())
+    children = run.children()
+    said = await apply.ask(deployment, lines)
+    assert (said.state, said.exit_code) == ("failed", 1)
+    assert "the settings' file is not known" in said.message
+    assert run.children() == children
+    assert list((deployment.run_dir / "requests").iterdir()) == []
+    assert run.signal(signal.SIGINT).end() == 0
+    with pytest.raises(NotRunningError, match="reads the settings when it starts"):
+        await apply.ask(deployment, lines)

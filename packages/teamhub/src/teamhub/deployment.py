@@ -79,6 +79,7 @@ class Deployment:
 
         Raises:
             NotRunningError: none has ever been started there.
+            TeamhubError: they cannot be read or understood.
         """
         path = data_dir.expanduser().absolute() / "run" / "settings.json"
         try:
@@ -90,6 +91,11 @@ class Deployment:
             ) from None
         except OSError as error:
             raise TeamhubError(f"{path}: cannot be read: {error.strerror}") from None
+        except ValueError:
+            raise TeamhubError(
+                f"{path}: cannot be understood: it is damaged, or of another teamhub; "
+                "the next `teamhub up` writes it anew"
+            ) from None
 
     def make_directories(self) -> None:
         """Make the directories that are not there. What is there keeps its permissions.

@@ -11,6 +11,9 @@ TeamhubError                 one line: what, where, what to do
 │   └── DeposedError         a dispatcher that lost its lease tried to write
 └── EngineError              the engine could not do what it was asked; carries a Reason
 
+Exit statuses of the command line: 0 done, 1 any of these, 2 wrong usage or a ConfigError, 3
+AlreadyRunningError, 4 NotRunningError, 130 interrupted. `teamhub --help` says the same.
+
 Every message is a whole sentence for a person. Nothing else than these reaches a user: what is
 not one of them is a fault of ours and is logged with its traceback. A message says what to do;
 `remedy` is what holds for all of a kind, for the reference and for pages with more room.

@@ -16,8 +16,22 @@ from teamhub.deployment import Deployment
 from teamhub.errors import NotRunningError
 from teamhub.store import Store
 from teamhub.supervisor.down import store_exists
+from teamhub.supervisor.origin import Origin
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class PortNumber(click.ParamType[int]):
+    """A TCP port that can be listened on."""
+
+    name = "port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number, or fail with what was expected."""
+        text = str(value).strip()
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= 65535):
+            self.fail(f"should be a port from 1 to 65535, is {text!r}", param, ctx)
+        return int(text)
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,15 @@ class Choice:
         dotted = {name.replace("__", "."): value for name, value in overrides.items()}
         chosen = str(self.given_data_dir) if self.given_data_dir is not None else None
         return load(self.config_file, {"data_dir": chosen, **dotted})
+
+    def origin(self, **overrides: Any) -> Origin:
+        """Return where the settings that `settings` returns come from, with absolute paths."""
+        dotted = {name.replace("__", "."): value for name, value in overrides.items()}
+        given = {key: value for key, value in dotted.items() if value is not None}
+        if self.given_data_dir is not None:
+            given["data_dir"] = str(self.given_data_dir.expanduser().absolute())
+        file = self.config_file.expanduser().absolute() if self.config_file else None
+        return Origin(config_file=file, overrides=given)
 
     def deployment(self) -> Deployment:
         """Return the deployment with the settings in force there.

@@ -12,11 +12,16 @@ from pathlib import Path
 import click
 
 from teamhub.cli.choice import Choice
+from teamhub.cli.completion import completion
+from teamhub.cli.config import config
+from teamhub.cli.doctor import doctor
 from teamhub.cli.groups import groups
+from teamhub.cli.init import init
 from teamhub.cli.kernels import kernels
 from teamhub.cli.logs import logs
-from teamhub.cli.server import down, status, up
+from teamhub.cli.server import down, up
 from teamhub.cli.servers import servers
+from teamhub.cli.status import status
 from teamhub.cli.tokens import tokens
 from teamhub.cli.users import users
 from teamhub.errors import TeamhubError
@@ -25,13 +30,41 @@ from teamhub.supervisor.terminal import Terminal, let_go_of_streams
 INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_EPILOG = """\b
+Exit status of every command:
+  0    done
+  1    a problem, said in one line; `status`: not ready; `doctor`: a problem found
+  2    wrong usage, or a wrong setting
+  3    a team server is running already on this data directory
+  4    no team server is running there, and the command needs one
+  130  interrupted
+
+\b
+Begin with: teamhub init, then teamhub up. In trouble: teamhub doctor.
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
 @click.version_option(package_name="teamhub", message="%(prog)s %(version)s")
 def teamhub() -> None:
     """Run a JupyterHub team server whose kernels outlive everything above them."""
 
 
-for _command in (up, down, status, users, groups, tokens, kernels, servers, logs):
+for _command in (
+    init,
+    up,
+    down,
+    status,
+    users,
+    groups,
+    tokens,
+    kernels,
+    servers,
+    logs,
+    config,
+    doctor,
+    completion,
+):
     teamhub.add_command(_command)
 
 

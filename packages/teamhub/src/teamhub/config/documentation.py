@@ -6,6 +6,7 @@ Everything here is made from `settings`, so that it cannot say anything else.
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from teamhub.config.settings import (
     Section,
     SizeSettings,
 )
+from teamhub.errors import ConfigError
 
 ENTRIES: Mapping[str, tuple[str, type[Section]]] = {
     "sizes": ("standard", SizeSettings),
@@ -51,6 +53,18 @@ _HEAD = """\
 # value by default; what they then mean is said beside them. Secrets are no settings: they are made
 # at the first start, in DATA_DIR/secrets.
 """
+
+
+_OWN_HEAD = """\
+# The settings of a team server.
+#
+# What is commented out shows the default. Take the # away to set it, also that before the name of
+# its table where there is one. `teamhub config check` says whether the file is right and what a
+# change takes; `teamhub config apply` puts it in force. Secrets are no settings: they are made at
+# the first start, in secrets/.
+"""
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_TERMINAL_COLUMNS = 78
 
 
 @dataclass(frozen=True)
@@ -100,11 +114,16 @@ def setting(path: str) -> Setting | None:
     Args:
         path: dotted, an entry's real name or NAME in it: `sizes.big.cpus`.
     """
+    wanted = ".".join(_generic(path))
+    return next((one for one in settings() if one.path == wanted), None)
+
+
+def _generic(path: str) -> list[str]:
+    """Return the parts of a path, with NAME for an entry's name, which may have dots in it."""
     parts = path.split(".")
     if len(parts) > 2 and parts[0] in ENTRIES:
-        parts[1] = "NAME"
-    wanted = ".".join(parts)
-    return next((one for one in settings() if one.path == wanted), None)
+        return [parts[0], "NAME", parts[-1]]
+    return parts
 
 
 def example_toml(values: Mapping[str, Any] | None = None, head: str = _HEAD) -> str:
@@ -114,23 +133,126 @@ def example_toml(values: Mapping[str, Any] | None = None, head: str = _HEAD) -> 
         values: by dotted path, settings that have another value than their default.
         head: comment lines before the first setting.
     """
-    chosen = dict(values or {})
+    return _file(dict(values or {}), head, everything=True)
+
+
+def settings_toml(values: Mapping[str, Any], head: str = _OWN_HEAD) -> str:
+    """Return a file with every setting explained, in which only the chosen ones are set.
+
+    All others are commented out, so that a default which changes with a later teamhub holds.
+
+    Args:
+        values: by dotted path. Of the tables that a team fills itself, the entry that is there
+            without a file can be chosen for: `sizes.standard.memory`.
+        head: comment lines before the first setting.
+
+    Raises:
+        ConfigError: there is no such setting.
+    """
+    for path in values:
+        entry = ENTRIES.get(path.partition(".")[0])
+        inside = entry is None or path.split(".")[1:2] == [entry[0]]
+        if setting(path) is None or not inside:
+            raise ConfigError(f"{path}: there is no such setting; `teamhub config docs` lists them")
+    return _file(dict(values), head, everything=False)
+
+
+def documentation_markdown(path: str = "") -> str:
+    """Return the reference: a heading for each table, and its settings with all that is known.
+
+    Args:
+        path: of a table or a setting, dotted; empty: of all.
+    """
+    lines: list[str] = []
+    described = {"": "Settings that are in no table.", **tables()}
+    for table, text in described.items():
+        inside = [one for one in settings() if one.table == table and within(one.path, path)]
+        if not inside:
+            continue
+        lines += [f"## `[{table}]`" if table else "## At the top", "", text, ""]
+        for one in inside:
+            lines += [f"### `{one.name}`", "", one.text, ""]
+            lines += [f"- {name}: {words}" for name, words in _facts(one, "`")]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def documentation_text(path: str = "") -> str:
+    """Return the same for a terminal; see `documentation_markdown`."""
+    lines: list[str] = []
+    described = {"": "", **tables()}
+    for table, text in described.items():
+        inside = [one for one in settings() if one.table == table and within(one.path, path)]
+        if not inside:
+            continue
+        if table and len(inside) > 1:
+            lines += [f"[{table}]", *textwrap.wrap(text, _TERMINAL_COLUMNS), ""]
+        for one in inside:
+            lines.append(one.path)
+            lines += [f"  {line}" for line in textwrap.wrap(one.text, _TERMINAL_COLUMNS - 2)]
+            lines += [f"  {name + ':':<9} {words}" for name, words in _facts(one)]
+            lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def within(path: str, wanted: str) -> bool:
+    """Return whether a setting's path is the wanted one, or in the wanted table.
+
+    `NAME` in the path stands for any entry's name in the wanted one. Nothing wanted: true.
+    """
+    if not wanted:
+        return True
+    parts, asked = path.split("."), _generic(wanted)
+    return len(asked) <= len(parts) and all(
+        one in {other, "NAME"} for one, other in zip(parts, asked, strict=False)
+    )
+
+
+def restarts_in_words(parts: Sequence[Part]) -> str:
+    """Return what a change of a setting takes, as a part of a sentence."""
+    if Part.SERVER in parts:
+        return "holds after a restart of everything (kernels can go on)"
+    if not parts:
+        return "holds at once"
+    names = " and ".join(f"the {part.value}" for part in sorted(parts))
+    return f"`teamhub config apply` restarts {names}; kernels go on"
+
+
+def _facts(one: Setting, quote: str = "") -> Iterator[tuple[str, str]]:
+    yield "expected", one.expected
+    if one.default is None:
+        yield "default", f"unset; for example {quote}{toml(one.example)}{quote}"
+    else:
+        yield "default", f"{quote}{toml(one.default)}{quote}"
+    yield "a change", restarts_in_words(one.restarts)
+
+
+def _file(chosen: Mapping[str, Any], head: str, *, everything: bool) -> str:
     known = list(settings())
     lines = [head]
     for one in known:
         if not one.table:
-            lines += _lines(one, chosen)
+            lines += _lines(one, chosen, everything=everything)
     for table, text in tables().items():
-        entry, _ = ENTRIES.get(table.partition(".")[0], ("", None))
+        entry, model = ENTRIES.get(table.partition(".")[0], ("", None))
         shown = table.replace("NAME", entry)
         inside = [one for one in known if one.table == table]
+        picked = any(path.startswith(f"{shown}.") for path in chosen)
+        # An entry that is set without what it must have would be an error.
+        needed = {
+            f"{shown}.{name}"
+            for name, field in (model.model_fields if model and picked else {}).items()
+            if field.is_required()
+        }
+        off = "# " if model is not None and not (everything or picked) else ""
         lines += ["", *_comment(text)]
         if inside:
-            lines.append(f"[{shown}]")
+            lines.append(f"{off}[{shown}]")
         for one in (one for one in inside if not _is_table(one)):
-            lines += _lines(one, chosen, shown)
+            always = everything or f"{shown}.{one.name}" in needed
+            lines += _lines(one, chosen, shown, everything=always)
         for one in filter(_is_table, inside):
-            lines += ["", *_comment(one.text), *_subtable(one, shown)]
+            lines += ["", *_comment(one.text), *_subtable(one, shown, chosen, off)]
     return "\n".join(lines) + "\n"
 
 
@@ -139,7 +261,8 @@ def toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {toml(each)}" for key, each in value.items()) + " }"
+        inside = ", ".join(f"{toml_key(key)} = {toml(each)}" for key, each in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(toml, value)) + "]"
     if isinstance(value, float) and value.is_integer():
@@ -148,6 +271,11 @@ def toml(value: Any) -> str:
         return str(value)
     # A basic string of TOML has JSON's escapes, but for DEL.
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def toml_key(name: str) -> str:
+    """Return a key as it stands in a file: bare where it may be."""
+    return name if _BARE_KEY.fullmatch(name) else toml(name)
 
 
 def bytes_in_words(number: int) -> str:
@@ -235,23 +363,30 @@ def _is_table(one: Setting) -> bool:
     return isinstance(one.default, Mapping)
 
 
-def _lines(one: Setting, chosen: Mapping[str, Any], table: str = "") -> list[str]:
+def _lines(
+    one: Setting, chosen: Mapping[str, Any], table: str = "", *, everything: bool
+) -> list[str]:
     path = f"{table}.{one.name}" if table else one.name
     if path in chosen:
         line = f"{one.name} = {toml(chosen[path])}"
     elif one.default is None:
         line = f"# {one.name} = {toml(one.example)}"
-    else:
+    elif everything:
         line = f"{one.name} = {toml(one.default)}"
+    else:
+        line = f"# {one.name} = {toml(one.default)}"
     return [*_comment(one.text), line]
 
 
-def _subtable(one: Setting, table: str) -> list[str]:
-    """Show a setting that is a table by its example, commented out."""
-    lines = [f"[{table}.{one.name}]"]
+def _subtable(one: Setting, table: str, chosen: Mapping[str, Any], off: str) -> list[str]:
+    """Show a setting that is a table by what was chosen, or by its example, commented out."""
+    path = f"{table}.{one.name}"
+    if path in chosen:
+        return [f"[{path}]", *(f"{toml_key(k)} = {toml(v)}" for k, v in chosen[path].items())]
+    lines = [f"{off}[{path}]"]
     for key, value in one.example.items():
         if isinstance(value, Mapping):
-            lines.append(f"# [{table}.{one.name}.{key}]")
+            lines.append(f"# [{path}.{key}]")
             lines += [f"# {inner} = {toml(each)}" for inner, each in value.items()]
         else:
             lines.append(f"# {key} = {toml(value)}")

@@ -45,10 +45,23 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
         for parent in parents:
             table = table.setdefault(parent, {})
         table[last] = value
+    return _validated(values, str(path) if path is not None else "options")
+
+
+def load_text(text: str, path: Path) -> Config:
+    """Return the settings that a file of this text would have, at this path. See `load`."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}") from None
+    _anchor(values, path)
+    return _validated(values, str(path))
+
+
+def _validated(values: Mapping[str, Any], source: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        source = str(path) if path is not None else "options"
         raise ConfigError("\n".join(_explain(error, source))) from None
 
 

@@ -147,6 +147,7 @@ class Dispatcher:
             try:
                 if sweeping:
                     next_sweep = loop.time() + sweep_seconds
+                    await self._store.nodes.note(await self._engine.nodes(), self._epoch)
                     await self._remove_orphans()
                     await self._store.workloads.forget_ended(
                         self._config.dispatcher.keep_ended_days

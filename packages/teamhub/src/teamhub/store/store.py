@@ -14,6 +14,7 @@ from teamhub.store.accounts import Accounts
 from teamhub.store.database import Database, revision
 from teamhub.store.facts import Facts
 from teamhub.store.lease import Lease
+from teamhub.store.nodes import Nodes
 from teamhub.store.revocations import Revocations
 from teamhub.store.schema import VERSION, meta
 from teamhub.store.sessions import Sessions
@@ -40,6 +41,7 @@ class Store:
         self.facts = Facts(self._database)
         self.lease = Lease(self._database)
         self.revocations = Revocations(self._database)
+        self.nodes = Nodes(self._database)
 
     @classmethod
     def of(cls, deployment: Deployment) -> Store:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -83,6 +84,8 @@ class Keeper:
         self._started_again = started_again
         self._patience = patience or Patience()
         self._unsaid = False
+        self._replacing = False
+        self._at_once = asyncio.Event()
 
     async def run(self) -> None:
         """Keep it running; never returns by itself."""
@@ -97,11 +100,51 @@ class Keeper:
                     how = self.child.how_it_ended()
                     if after is not None:
                         after.cancel()
-                await self._note_end(how)
-                await asyncio.sleep(self._patience.delay_seconds(self.failures))
+                if self._replacing:
+                    await self._note_replaced()
+                else:
+                    await self._note_end(how)
+                    await self._pause(self._patience.delay_seconds(self.failures))
+                self._replacing = False
+                self._at_once.clear()
         finally:
             if after is not None:
                 after.cancel()
+
+    async def replace(self, program: Program, grace_seconds: float) -> None:
+        """End what runs and run another program of the same name from then on, at once.
+
+        That is no failure: nothing is counted or said. Returns when the old process and all that
+        it started have ended; the new one may not have been started yet.
+
+        Args:
+            program: what to run.
+            grace_seconds: how long the old process has to end before it is killed.
+        """
+        child = self.child
+        self.program = program
+        self.failures = 0
+        self._replacing = True
+        self._at_once.set()
+        if child is not None:
+            await end_sessions([child.identity], grace_seconds)
+            await child.ended.wait()
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._at_once.wait()
+
+    async def _note_replaced(self) -> None:
+        child, self.child = self.child, None
+        self._unsaid = False
+        self.failures = 0
+        self.record = self.record.model_copy(update={"pid": None, "started_at": None})
+        self._changed()
+        if child is not None:
+            await end_sessions([child.identity], self._patience.grace_seconds)
+        if self._between is not None:
+            await self._between()
 
     def _start(self) -> str:
         try:

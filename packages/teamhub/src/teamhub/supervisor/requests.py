@@ -1,4 +1,5 @@
-"""What a supervisor is asked by signals: to end everything, or its own processes alone."""
+"""What a supervisor is asked by signals: to end everything or its own processes alone, or to read
+its settings again."""
 
 from __future__ import annotations
 
@@ -22,18 +23,23 @@ class Requests:
 
     `asked` is set by the first signal, `hasten` by a Ctrl-C after it; `abandon` is called on one
     more. Only Ctrl-C hastens: `down`, an init system or a closing window may well repeat theirs.
+    `reread` is set by SIGUSR2, which `teamhub config apply` sends; whoever heeds it clears it.
     """
 
     def __init__(self, abandon: Callable[[], None]) -> None:
         self.asked = asyncio.Event()
         self.hasten = asyncio.Event()
+        self.reread = asyncio.Event()
         self.wish = Wish.EVERYTHING
         self._abandon = abandon
         self._handled: list[signal.Signals] = []
 
     def __enter__(self) -> Requests:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        for number in (
+            *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
+            *(signal.SIGUSR1, signal.SIGUSR2),
+        ):
             # Under nohup a closed terminal is not to end us.
             if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue
@@ -47,7 +53,9 @@ class Requests:
             loop.remove_signal_handler(number)
 
     def _received(self, number: signal.Signals) -> None:
-        if not self.asked.is_set():
+        if number is signal.SIGUSR2:
+            self.reread.set()
+        elif not self.asked.is_set():
             self.wish = Wish.PROCESSES if number is signal.SIGUSR1 else Wish.EVERYTHING
             self.asked.set()
         elif number is signal.SIGINT and not self.hasten.is_set():

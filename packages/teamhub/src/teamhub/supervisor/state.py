@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import platform
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import psutil
+
 from teamhub.deployment import Deployment
 from teamhub.errors import NotRunningError, StoreError
-from teamhub.model import Kind, Status, Workload
+from teamhub.model import Kind, Node, Status, Workload
 from teamhub.store import Store
+from teamhub.supervisor import problems as troubles
 from teamhub.supervisor import record
 from teamhub.supervisor.lock import holder
+from teamhub.supervisor.problems import Problem
 from teamhub.supervisor.readiness import Checks
 
 _FAILURES_SHOWN = 5
@@ -29,6 +36,55 @@ class ProcessState:
     restarts: int = 0
     last_exit: str = ""
     last_exit_at: datetime | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """A machine that kernels and notebook servers run on.
+
+    Attributes:
+        used_bytes: of its memory, by everything there; None where it cannot be seen from here.
+        promised_bytes: of its memory, to what runs there: the sum of the sizes.
+    """
+
+    name: str
+    cpus: float
+    memory_bytes: int
+    used_bytes: int | None
+    promised_bytes: int
+    workloads: int
+    ready: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class MemberState:
+    """What one member has that has not ended."""
+
+    name: str
+    kernels: int
+    servers: int
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A workload that waits for its place, and why."""
+
+    id: str
+    kind: str
+    owner: str
+    name: str
+    since: datetime
+    why: str
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The file system of the data directory."""
+
+    total_bytes: int
+    free_bytes: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +106,11 @@ class State:
     Attributes:
         problems: what does not work, in words; empty where it is ready.
         workloads: for each kind, how many there are in each status.
+        members: those who have something, who has most first.
+        queued: what waits, longest first.
+        waiting_sign_ups: how many wait for approval.
         failures: the last ones, newest first.
+        last_problems: those and ends of processes, newest first, with what to do.
     """
 
     url: str
@@ -60,11 +120,33 @@ class State:
     processes: Sequence[ProcessState]
     workloads: Mapping[str, Mapping[str, int]]
     failures: Sequence[Failure]
+    nodes: Sequence[NodeState] = ()
+    members: Sequence[MemberState] = ()
+    queued: Sequence[Queued] = ()
+    disk: Disk | None = None
+    waiting_sign_ups: int = 0
+    last_problems: Sequence[Problem] = ()
 
     @property
     def ready(self) -> bool:
         """True where people can sign in and start kernels."""
         return not self.problems
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What the store says."""
+
+    living: Sequence[Workload] = ()
+    failed: Sequence[Workload] = ()
+    nodes: Sequence[Node] = ()
+    waiting_sign_ups: int = 0
+
+
+@dataclass
+class _Load:
+    memory_bytes: int = 0
+    workloads: int = 0
 
 
 async def state_of(deployment: Deployment) -> State:
@@ -80,8 +162,57 @@ async def state_of(deployment: Deployment) -> State:
             f"`teamhub up --data-dir {deployment.data_dir}`"
         )
     noted = record.read(deployment)
+    processes = processes_of(noted, supervisor)
+    async with Checks(deployment) as checks:
+        problems = list((await checks.check()).problems.values())
+    stored = _Stored()
+    try:
+        stored = await _stored(deployment)
+    except StoreError as error:
+        problems.append(str(error))
+    ended = [
+        troubles.of_process(p.name, p.last_exit, p.last_exit_at, running=p.pid is not None)
+        for p in processes
+        if p.last_exit_at is not None
+    ]
+    return State(
+        url=deployment.public_url(),
+        data_dir=str(deployment.data_dir),
+        ready_since=noted.ready_since if noted is not None else None,
+        problems=problems,
+        processes=processes,
+        workloads={
+            kind.value: dict(Counter(w.status.value for w in stored.living if w.kind is kind))
+            for kind in Kind
+        },
+        failures=[
+            Failure(w.id, w.kind.value, w.owner, w.name, w.changed_at, troubles.why(w))
+            for w in reversed(stored.failed[-_FAILURES_SHOWN:])
+        ],
+        nodes=_nodes(deployment, stored),
+        members=_members(stored.living),
+        queued=[
+            Queued(w.id, w.kind.value, w.owner, w.name, w.created_at, w.detail)
+            for w in stored.living
+            if w.status is Status.QUEUED
+        ],
+        disk=disk_of(deployment),
+        waiting_sign_ups=stored.waiting_sign_ups,
+        last_problems=troubles.newest(
+            [*ended, *map(troubles.of_workload, stored.failed)], _FAILURES_SHOWN
+        ),
+    )
+
+
+def processes_of(noted: record.Record | None, supervisor: psutil.Process) -> list[ProcessState]:
+    """Return the supervisor's process and those in its record."""
     processes = [
-        ProcessState("supervisor", supervisor.pid, record.moment(supervisor.create_time()))
+        ProcessState(
+            "supervisor",
+            supervisor.pid,
+            record.moment(supervisor.create_time()),
+            memory_bytes=_memory(supervisor.pid),
+        )
     ]
     for name, child in (noted.children if noted is not None else {}).items():
         identity = child.identity()
@@ -94,45 +225,77 @@ async def state_of(deployment: Deployment) -> State:
                 child.restarts,
                 child.last_exit,
                 child.last_exit_at,
+                _memory(child.pid) if alive else None,
             )
         )
-    async with Checks(deployment) as checks:
-        problems = list((await checks.check()).problems.values())
-    living: Sequence[Workload] = ()
-    failed: Sequence[Workload] = ()
+    return processes
+
+
+def disk_of(deployment: Deployment) -> Disk | None:
+    """Return the space of the data directory, None where it cannot be told."""
     try:
-        living, failed = await _workloads(deployment)
-    except StoreError as error:
-        problems.append(str(error))
-    return State(
-        url=deployment.public_url(),
-        data_dir=str(deployment.data_dir),
-        ready_since=noted.ready_since if noted is not None else None,
-        problems=problems,
-        processes=processes,
-        workloads={
-            kind.value: dict(Counter(w.status.value for w in living if w.kind is kind))
-            for kind in Kind
-        },
-        failures=[
-            Failure(w.id, w.kind.value, w.owner, w.name, w.changed_at, _why(w))
-            for w in reversed(failed[-_FAILURES_SHOWN:])
-        ],
-    )
+        usage = shutil.disk_usage(deployment.data_dir)
+    except OSError:
+        return None
+    return Disk(usage.total, usage.free)
 
 
-async def _workloads(deployment: Deployment) -> tuple[Sequence[Workload], Sequence[Workload]]:
+def _memory(pid: int | None) -> int | None:
+    with contextlib.suppress(psutil.Error):
+        return int(psutil.Process(pid).memory_info().rss)
+    return None
+
+
+async def _stored(deployment: Deployment) -> _Stored:
     store = Store.of(deployment)
     try:
         await store.open(listen=False)
         living = await store.workloads.living()
         since = datetime.now(UTC) - timedelta(days=_FAILURES_DAYS)
         changed = await store.workloads.changed_since(since)
+        failed = [workload for workload in changed if workload.status is Status.FAILED]
+        waiting = [account for account in await store.accounts.all() if account.waiting]
+        return _Stored(living, failed, await store.nodes.all(), len(waiting))
     finally:
         await store.close()
-    return living, [workload for workload in changed if workload.status is Status.FAILED]
 
 
-def _why(workload: Workload) -> str:
-    reason = workload.reason.value if workload.reason is not None else ""
-    return ": ".join(filter(None, (reason, workload.detail)))
+def _nodes(deployment: Deployment, stored: _Stored) -> list[NodeState]:
+    loads: dict[str, _Load] = {}
+    sizes = deployment.config.sizes
+    for workload in stored.living:
+        if workload.node is None:
+            continue
+        load = loads.setdefault(workload.node, _Load())
+        size = sizes.get(workload.size or "")
+        load.memory_bytes += (size.memory or 0) if size is not None else 0
+        load.workloads += 1
+    found = []
+    for node in stored.nodes:
+        load = loads.get(node.name, _Load())
+        here = deployment.config.engine.name == "process" and node.name == platform.node()
+        found.append(
+            NodeState(
+                node.name,
+                node.cpus,
+                node.memory_bytes,
+                _used() if here else None,
+                load.memory_bytes,
+                load.workloads,
+                node.ready,
+                node.detail,
+            )
+        )
+    return found
+
+
+def _used() -> int:
+    memory = psutil.virtual_memory()
+    return int(memory.total - memory.available)
+
+
+def _members(living: Sequence[Workload]) -> list[MemberState]:
+    kernels = Counter(w.owner for w in living if w.kind is Kind.KERNEL)
+    servers = Counter(w.owner for w in living if w.kind is Kind.SERVER)
+    found = [MemberState(name, kernels[name], servers[name]) for name in {*kernels, *servers}]
+    return sorted(found, key=lambda one: (-one.kernels - one.servers, one.name))

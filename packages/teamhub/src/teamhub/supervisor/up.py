@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from teamhub.accounts import account_name, add_user
-from teamhub.deployment import Deployment
+from teamhub.deployment import Deployment, unusable
 from teamhub.engines import border
 from teamhub.errors import AccountError, ConfigError, StoreError, TeamhubError
 from teamhub.logs.rotation import rotate_all
@@ -21,11 +21,12 @@ from teamhub.logs.writing import into_file
 from teamhub.model import Desired
 from teamhub.operator import Operator
 from teamhub.store import Store, migrate
-from teamhub.supervisor import record
+from teamhub.supervisor import apply, record
 from teamhub.supervisor.children import Identity, Program, end_sessions
 from teamhub.supervisor.ending import end_workloads, free_lease, store_is_ours_alone
 from teamhub.supervisor.keeper import Keeper, Patience
 from teamhub.supervisor.lock import UpLock
+from teamhub.supervisor.origin import Origin
 from teamhub.supervisor.port import public_port_held
 from teamhub.supervisor.programs import GATEWAY, PROXY, programs
 from teamhub.supervisor.readiness import Checks, Readiness
@@ -41,6 +42,7 @@ CHILD_STOP_SECONDS = 10
 _DRAIN_MARGIN_SECONDS = 20
 _LIVES_WHILE_STARTING = 3
 _CHECK_SECONDS = 0.2
+_SAY_EVERY_SECONDS = 15
 _STATE_CHECK_SECONDS = 1.0
 _ROTATE_SECONDS = 5.0
 
@@ -64,6 +66,7 @@ class Supervisor:
         table: what to run, asked once the ports are known; given in tests.
         probe: what says that it is ready; given in tests.
         patience: how often programs that end are started again.
+        origin: where the settings come from, so that they can be read again.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Supervisor:
         table: Callable[[Deployment], Sequence[Program]] = programs,
         probe: Probe | None = None,
         patience: Patience | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self._deployment = deployment
         self._config = deployment.config
@@ -83,6 +87,7 @@ class Supervisor:
         self._table = table
         self._probe = probe
         self._patience = patience
+        self._origin = origin
         self._store: Store | None = None
         self._keepers: dict[str, Keeper] = {}
         self._keeping: dict[str, asyncio.Task[None]] = {}
@@ -100,17 +105,13 @@ class Supervisor:
         me = asyncio.current_task()
         assert me is not None
         lock = UpLock(self._deployment)
-        lock.take()
         try:
-            with (
-                Requests(abandon=lambda: _cancel(me)) as requests,
-                into_file(
-                    "supervisor",
-                    self._config.logs.level,
-                    self._deployment.log_file("supervisor"),
-                ),
-            ):
-                await self._run(requests)
+            # Before the lock, which tells others whom to send signals.
+            with Requests(abandon=lambda: _cancel(me)) as requests:
+                lock.take()
+                log_file = self._deployment.log_file("supervisor")
+                with into_file("supervisor", self._config.logs.level, log_file):
+                    await self._run(requests)
         except asyncio.CancelledError:
             raise TeamhubError(
                 "ended at once, and not everything has ended; `teamhub down` ends the rest"
@@ -144,7 +145,7 @@ class Supervisor:
     # Coming up
 
     async def _start(self) -> None:
-        self._deployment.prepare()
+        self._prepare()
         first_uid, why = border.first_uid(self._config)
         self._terminal.progress("opening the database")
         await migrate.upgrade(self._config.store_url())
@@ -166,12 +167,23 @@ class Supervisor:
         log.info("ready: %s", self._deployment.public_url())
         self._announce(admin, password)
         if first_uid is None and self._config.engine.name == "process":
-            self._terminal.say(f"{border.NO_BORDER} ({why})")
+            self._terminal.say(
+                f"members are not kept apart ({why}): for a trial only; see `teamhub doctor`"
+            )
         if account is not None and account.one_time:
             self._terminal.say(
                 f"the administrator {admin} has not signed in yet; "
                 f"`teamhub users reset {admin}` gives a new one-time password"
             )
+
+    def _prepare(self) -> None:
+        self._deployment.prepare()
+        try:
+            if self._origin is not None:
+                self._origin.note(self._deployment)
+        except OSError as error:
+            raise unusable(error, self._deployment.data_dir) from None
+        apply.tidy(self._deployment, older_than_seconds=0)
 
     def _administrator(self) -> str:
         try:
@@ -217,8 +229,9 @@ class Supervisor:
             self._ready_since,
         )
 
-    async def _until_ready(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
+    async def _until_ready(self, working: Callable[[str], None] | None = None) -> None:
+        begin = time.monotonic()
+        deadline = begin + START_SECONDS
         async with contextlib.AsyncExitStack() as stack:
             probe = self._probe
             if probe is None:
@@ -227,7 +240,7 @@ class Supervisor:
                 readiness = await probe.check()
                 if readiness.ready:
                     return
-                self._terminal.progress(self._starting(readiness))
+                (working or self._terminal.progress)(self._starting(readiness, begin))
                 for keeper in self._keepers.values():
                     if keeper.failures >= _LIVES_WHILE_STARTING:
                         how = f"ends each time it is started ({keeper.record.last_exit})"
@@ -238,11 +251,13 @@ class Supervisor:
                     raise TeamhubError(_failed(self._keepers[name], how))
                 await asyncio.sleep(_CHECK_SECONDS)
 
-    def _starting(self, readiness: Readiness) -> str:
+    def _starting(self, readiness: Readiness, begin: float) -> str:
+        waited = int(time.monotonic() - begin) // _SAY_EVERY_SECONDS * _SAY_EVERY_SECONDS
+        since = f", for {waited} s of at most {START_SECONDS}" if waited else ""
         if PROXY in readiness.problems:
-            return "starting the proxy, the hub and the gateway"
+            return f"starting the proxy, the hub and the gateway{since}"
         waiting = [self._keepers[n].program.title for n in readiness.problems if n in self._keepers]
-        return f"waiting for {' and '.join(waiting)}"
+        return f"waiting for {' and '.join(waiting)}{since}"
 
     def _announce(self, admin: str, password: str | None) -> None:
         url = self._deployment.public_url()
@@ -265,14 +280,59 @@ class Supervisor:
     async def _supervise(self, requests: Requests) -> None:
         """Wait until somebody asks for the end. A keeper never ends by itself, but for a fault."""
         asked = asyncio.create_task(requests.asked.wait())
+        applying = asyncio.create_task(self._apply_when_asked(requests))
         try:
             done, _ = await asyncio.wait(
-                [asked, *self._keeping.values()], return_when=asyncio.FIRST_COMPLETED
+                [asked, applying, *self._keeping.values()], return_when=asyncio.FIRST_COMPLETED
             )
             for task in done - {asked}:
                 task.result()
         finally:
             asked.cancel()
+            applying.cancel()
+            await asyncio.wait([applying])
+
+    async def _apply_when_asked(self, requests: Requests) -> None:
+        """Apply changed settings whenever somebody asks for it; never ends by itself."""
+        while True:
+            await requests.reread.wait()
+            requests.reread.clear()
+            apply.tidy(self._deployment)
+            for request_id in apply.pending(self._deployment):
+                await self._apply(request_id)
+
+    async def _apply(self, request_id: str) -> None:
+        deployment = self._deployment
+
+        def working(what: str) -> None:
+            self._terminal.progress(f"new settings: {what}")
+            apply.answer(deployment, request_id, apply.Answer(state="working", message=what))
+
+        working("reading them")
+        try:
+            config, said = await apply.apply(self._origin, deployment, self._restart, working)
+        except asyncio.CancelledError:
+            ending = apply.Answer(state="failed", message="the team server is ending", exit_code=1)
+            apply.answer(deployment, request_id, ending)
+            raise
+        self._config, self._deployment = config, Deployment(config)
+        apply.answer(deployment, request_id, said)
+        self._terminal.quiet()
+        if said.state == "failed":
+            self._terminal.say(f"new settings: {said.message}")
+        elif said.changed:
+            self._terminal.say(f"new settings are in force: {', '.join(said.changed)}")
+
+    async def _restart(
+        self, deployment: Deployment, names: Sequence[str], working: Callable[[str], None]
+    ) -> None:
+        """Start programs again for a deployment's settings; return when people can sign in."""
+        self._config = deployment.config
+        table = {program.name: program for program in self._table(deployment)}
+        for name in names:
+            working(f"restarting {self._keepers[name].program.title}")
+            await self._keepers[name].replace(table[name], CHILD_STOP_SECONDS)
+        await self._until_ready(working)
 
     async def _rotate_logs(self) -> None:
         settings = self._config.logs
