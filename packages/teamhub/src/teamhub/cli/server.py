@@ -13,6 +13,7 @@ from teamhub.deployment import Deployment
 from teamhub.errors import NotRunningError
 from teamhub.supervisor.down import Ended
 from teamhub.supervisor.down import down as end
+from teamhub.supervisor.preflight import preflight
 from teamhub.supervisor.state import State, state_of
 from teamhub.supervisor.terminal import Terminal
 from teamhub.supervisor.up import Supervisor, count_of
@@ -24,7 +25,10 @@ from teamhub.supervisor.up import Supervisor, count_of
 def up(choice: Choice, port: int | None) -> None:
     """Run the team server in the foreground. Ctrl-C ends it with all that it started."""
     deployment = Deployment(choice.settings(proxy__port=port))
-    asyncio.run(Supervisor(deployment, Terminal(), as_json=choice.as_json).run())
+    terminal = Terminal()
+    for said in preflight(deployment):
+        terminal.say(said)
+    asyncio.run(Supervisor(deployment, terminal, as_json=choice.as_json).run())
 
 
 @click.command()

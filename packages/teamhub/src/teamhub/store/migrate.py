@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from teamhub.errors import StoreError
 from teamhub.store.database import Database, revision
+from teamhub.store.file import look, path_of
 from teamhub.store.schema import VERSION
 from teamhub.store.wake import Wake
 
@@ -27,8 +28,10 @@ async def upgrade(url: str) -> None:
     """Create or upgrade the tables. Of a database at this version: nothing.
 
     Raises:
-        StoreError: it cannot be used, or is of a newer version than this code; nothing changed.
+        StoreError: it cannot be used, is of a newer version than this code, or is another
+            program's; nothing changed.
     """
+    check(url)
     database = Database(url, Wake(_MIGRATIONS / "nobody"))
     try:
         async with database.reading() as connection:
@@ -40,13 +43,28 @@ async def upgrade(url: str) -> None:
         }
         if found is not None and found not in known:
             raise StoreError(
-                f"the database is at version {found}, which is newer than this teamhub "
-                f"({VERSION}); install the teamhub that wrote it"
+                f"the database {path_of(url) or ''} is at version {found}, which is newer than "
+                f"this teamhub ({VERSION}); install the teamhub that wrote it"
             )
         async with database.writing(notify=False) as connection:
             await connection.run_sync(_upgrade)
     finally:
         await database.close()
+
+
+def check(url: str) -> None:
+    """Look at a database before it is opened for good. One that is no file yet: nothing.
+
+    Raises:
+        StoreError: it is damaged, held by somebody, or another program's.
+    """
+    path = path_of(url)
+    found = look(path) if path is not None else None
+    if found is not None and found.tables and not {"meta", "workloads"} <= found.tables:
+        raise StoreError(
+            f"the database {path} is another program's (it has the tables "
+            f"{', '.join(sorted(found.tables)[:3])}); name another in store.url, or move it away"
+        )
 
 
 def _upgrade(connection: Connection) -> None:
