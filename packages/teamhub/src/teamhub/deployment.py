@@ -41,7 +41,14 @@ SOCKET_PATH_BYTES = 107
 _LONGEST_SOCKET_NAME = 48
 
 _HEX = r"[0-9a-f]{64}"
-_CURVE = r"[!-~]{40} [!-~]{40}"
+_SECRETS = {
+    "cookie": _HEX,
+    "proxy-token": _HEX,
+    "gateway-token": _HEX,
+    "operator-token": _HEX,
+    "gateway-curve": r"[!-~]{40} [!-~]{40}",
+}
+"""What each file of secrets holds."""
 
 
 @dataclass(frozen=True)
@@ -181,13 +188,22 @@ class Deployment:
             TeamhubError: one of them cannot be read, or is not what was once written there.
         """
         return Secrets(
-            cookie=self._secret("cookie", _HEX, lambda: secrets.token_hex(32)),
-            proxy_token=self._secret("proxy-token", _HEX, lambda: secrets.token_hex(32)),
-            gateway_token=self._secret("gateway-token", _HEX, lambda: secrets.token_hex(32)),
-            operator_token=self._secret("operator-token", _HEX, lambda: secrets.token_hex(32)),
+            cookie=self._secret("cookie", lambda: secrets.token_hex(32)),
+            proxy_token=self._secret("proxy-token", lambda: secrets.token_hex(32)),
+            gateway_token=self._secret("gateway-token", lambda: secrets.token_hex(32)),
+            operator_token=self._secret("operator-token", lambda: secrets.token_hex(32)),
             gateway_public_key=self._curve()[0],
             gateway_secret_key=self._curve()[1],
         )
+
+    def check_secrets(self) -> None:
+        """See that the secrets that there are can be read and are such. Makes none.
+
+        Raises:
+            TeamhubError: one of them cannot be read, or is not what was once written there.
+        """
+        for name, pattern in _SECRETS.items():
+            self._read_secret(name, pattern)
 
     def tighten_secrets(self) -> Sequence[Path]:
         """Take every right to the secrets from others; return those that others could read.
@@ -244,16 +260,23 @@ class Deployment:
         """Return the gateway as our own processes reach it."""
         return f"http://127.0.0.1:{self.ports().gateway}/services/gateway"
 
-    def _secret(self, name: str, pattern: str, make: Callable[[], str]) -> str:
+    def _secret(self, name: str, make: Callable[[], str]) -> str:
+        pattern = _SECRETS[name]
+        found = self._read_secret(name, pattern)
+        if found is None:
+            write_private(self.secrets_dir / name, found := make())
+        return found
+
+    def _read_secret(self, name: str, pattern: str) -> str | None:
         path = self.secrets_dir / name
         try:
-            if not path.exists():
-                write_private(path, make())
             text = path.read_text().strip()
+        except FileNotFoundError:
+            return None
         except OSError as error:
             raise TeamhubError(
-                f"{path}: cannot be used: {error.strerror}; it belongs to the user that runs the "
-                "team server"
+                f"{path}: cannot be read: {error.strerror}; it should be a file that the user who "
+                "runs the team server may read"
             ) from None
         except UnicodeDecodeError:
             text = ""
@@ -269,7 +292,7 @@ class Deployment:
             public, secret = zmq.curve_keypair()
             return f"{public.decode()} {secret.decode()}"
 
-        public, secret = self._secret("gateway-curve", _CURVE, make).split()
+        public, secret = self._secret("gateway-curve", make).split()
         return public, secret
 
 
@@ -281,6 +304,11 @@ def unusable(error: OSError, data_dir: Path) -> ConfigError:
     elif error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return ConfigError(
             f"data_dir: {path}: the disk is full; make room, or choose another with --data-dir"
+        )
+    elif error.errno == errno.ENAMETOOLONG:
+        return ConfigError(
+            f"data_dir: {str(path)[:60]}…: a path of {len(str(path))} characters is too long for "
+            "this file system; choose another with --data-dir"
         )
     elif error.errno in {errno.EEXIST, errno.ENOTDIR}:
         link = path.is_symlink() and not path.exists()
@@ -310,9 +338,7 @@ def _user(uid: int) -> str:
 
 
 def _are_ports(values: Sequence[object]) -> bool:
-    return len(set(values)) == len(values) and all(
-        type(value) is int and 0 < value < 65536 for value in values
-    )
+    return all(type(value) is int and 0 < value < 65536 for value in values)
 
 
 def write_private(path: Path, text: str) -> None:

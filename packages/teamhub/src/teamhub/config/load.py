@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,11 +36,12 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
     chosen = {key: value for key, value in (overrides or {}).items() if value is not None}
     if path is None:
         default = Config.model_fields["data_dir"].default
-        candidate = Path(chosen.get("data_dir", default)) / CONFIG_NAME
-        path = candidate if _exists(candidate) else None
+        candidate = _at_home(Path(chosen.get("data_dir", default)), "data_dir") / CONFIG_NAME
+        # A link that leads nowhere is one that cannot be read, not one that is not there.
+        path = candidate if os.path.lexists(candidate) else None
     values: dict[str, Any] = {}
     if path is not None:
-        path = _at_home(path, "options")
+        path = _at_home(path, "--config")
         values = _read(path)
         _anchor(values, path)
     for dotted, value in chosen.items():
@@ -56,17 +58,6 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
     except ValidationError as error:
         source = str(path) if path is not None else "options"
         raise ConfigError("\n".join(_explain(error, source))) from None
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return _at_home(path, "options").exists()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is no path"
-        raise ConfigError(
-            f"data_dir: {_shown(path.parent)}: cannot be used: {why}; choose another with "
-            "--data-dir"
-        ) from None
 
 
 def _at_home(path: Path, source: str) -> Path:

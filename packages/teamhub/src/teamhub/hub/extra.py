@@ -1,4 +1,4 @@
-"""What `[hub.extra]` says that JupyterHub would ignore without a word."""
+"""What `[hub.extra]` says that JupyterHub would ignore without a word, or stumble over later."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jupyterhub.app import JupyterHub
+from traitlets import HasTraits, TraitError
 from traitlets.config import Configurable
 from traitlets.utils.importstring import import_item
 
+from teamhub.errors import ConfigError
 from teamhub.hub.accounts import AccountAuthenticator
 from teamhub.hub.spawner import WorkloadSpawner
 
 
-def ignored(extra: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
+def check_extra(extra: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
     """Return a sentence for each class or setting that nothing in the hub would read.
 
     Args:
         extra: class names to settings, as in the file.
+
+    Raises:
+        ConfigError: a value is not of the setting's type; a member's server would fail at it.
     """
     known = _classes(extra)
     told = []
@@ -28,9 +33,11 @@ def ignored(extra: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
             guess = _did_you_mean(name, known)
             told.append(f"hub.extra.{_key(name)}: the hub has no such class{guess}; it is ignored")
             continue
-        traits = known[name].class_trait_names(config=True)
-        for setting in settings:
-            if setting not in traits:
+        traits = known[name].class_traits(config=True)
+        for setting, value in settings.items():
+            if setting in traits:
+                _check(f"hub.extra.{name}.{setting}", traits[setting], value)
+            else:
                 guess = _did_you_mean(setting, traits)
                 told.append(
                     f"hub.extra.{_key(name)}.{_key(setting)}: {name} has no such setting{guess}; "
@@ -55,6 +62,15 @@ def _classes(extra: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         for parent in each.__mro__
         if issubclass(parent, Configurable) and parent is not Configurable
     }
+
+
+def _check(where: str, trait: Any, value: object) -> None:
+    try:
+        trait.validate(HasTraits(), value)
+    except TraitError:
+        raise ConfigError(f"{where}: should be {trait.info()}, is {value!r}") from None
+    except Exception:  # noqa: S110  a trait that needs its own object to say so
+        pass
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:

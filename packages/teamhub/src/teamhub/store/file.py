@@ -7,6 +7,7 @@ and whether somebody holds it is looked at before.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Set
 from dataclasses import dataclass
@@ -113,9 +114,12 @@ def _by_whom(path: Path) -> str:
     with contextlib.suppress(OSError, psutil.Error):
         mine = path.stat()
         for process in psutil.process_iter():
+            if process.pid == os.getpid():
+                continue
             with contextlib.suppress(psutil.Error, OSError):
-                for opened in process.open_files() if process.pid != psutil.Process().pid else ():
-                    found = Path(opened.path).stat()
+                for opened in process.open_files():
+                    # What it has open, which need not be what has that name now.
+                    found = Path(f"/proc/{process.pid}/fd/{opened.fd}").stat()
                     if (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino):
                         return f"{process.name()} (process {process.pid})"
     return "another program"

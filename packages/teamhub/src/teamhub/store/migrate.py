@@ -38,14 +38,7 @@ async def upgrade(url: str) -> None:
             found = await connection.run_sync(revision)
         if found == VERSION:
             return
-        known = {
-            script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()
-        }
-        if found is not None and found not in known:
-            raise StoreError(
-                f"the database {path_of(url) or ''} is at version {found}, which is newer than "
-                f"this teamhub ({VERSION}); install the teamhub that wrote it"
-            )
+        _refuse_newer(found, url)
         async with database.writing(notify=False) as connection:
             await connection.run_sync(_upgrade)
     finally:
@@ -56,14 +49,30 @@ def check(url: str) -> None:
     """Look at a database before it is opened for good. One that is no file yet: nothing.
 
     Raises:
-        StoreError: it is damaged, held by somebody, or another program's.
+        StoreError: the URL is none, or the database is damaged, held by somebody, another program's or a newer teamhub's.
     """
+    # One that is no database's URL, or whose driver is not there, is told by this.
+    Database(url, Wake(_MIGRATIONS / "nobody"))
     path = path_of(url)
     found = look(path) if path is not None else None
-    if found is not None and found.tables and not {"meta", "workloads"} <= found.tables:
+    if found is None:
+        return
+    if found.tables and not {"meta", "workloads"} <= found.tables:
         raise StoreError(
             f"the database {path} is another program's (it has the tables "
             f"{', '.join(sorted(found.tables)[:3])}); name another in store.url, or move it away"
+        )
+    _refuse_newer(found.revision, url)
+
+
+def _refuse_newer(found: str | None, url: str) -> None:
+    if found is None or found == VERSION:
+        return
+    scripts = ScriptDirectory.from_config(_alembic()).walk_revisions()
+    if found not in {script.revision for script in scripts}:
+        raise StoreError(
+            f"the database {path_of(url) or 'in store.url'} is at version {found}, which is newer "
+            f"than this teamhub ({VERSION}); install the teamhub that wrote it"
         )
 
 

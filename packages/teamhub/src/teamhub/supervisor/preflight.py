@@ -6,6 +6,7 @@ everything as it was. The supervisor checks again what may change in between.
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from teamhub.deployment import Deployment, belongs_to_another, unusable
 from teamhub.engines import border
 from teamhub.errors import AccountError, ConfigError, StoreError, TeamhubError
 from teamhub.store import migrate
-from teamhub.store.file import look, path_of
+from teamhub.store.file import explained, look, path_of
 from teamhub.supervisor.lock import refuse_a_second
 from teamhub.supervisor.port import public_port_held
 from teamhub.supervisor.programs import proxy_command
@@ -53,14 +54,17 @@ def preflight(deployment: Deployment) -> Sequence[str]:
     border.first_uid(config)
     with public_port_held(config.proxy):
         pass
+    deployment.check_secrets()
     migrate.check(config.store_url())
+    _folder_is_there(config.store.url, config.data_dir)
+    _folder_is_there(config.hub.database_url, config.data_dir)
     _hub_database(config)
     if not config.hub.extra:
         return []
     # Only here, for it takes a second to load what the hub is made of.
-    from teamhub.hub.extra import ignored
+    from teamhub.hub.extra import check_extra
 
-    return ignored(config.hub.extra)
+    return check_extra(config.hub.extra)
 
 
 def _data_dir(data_dir: Path) -> None:
@@ -75,6 +79,9 @@ def _data_dir(data_dir: Path) -> None:
         return
     except OSError as error:
         raise unusable(error, data_dir) from None
+    for part in ("homes", "workloads", "run", "logs", "secrets"):
+        if os.path.lexists(data_dir / part) and not (data_dir / part).is_dir():
+            raise unusable(NotADirectoryError(errno.ENOTDIR, "", str(data_dir / part)), data_dir)
     if owner := belongs_to_another(data_dir):
         raise ConfigError(
             f"data_dir: {data_dir}: belongs to {owner}; start it as that user, or choose another "
@@ -82,18 +89,24 @@ def _data_dir(data_dir: Path) -> None:
         )
 
 
+def _folder_is_there(url: str | None, data_dir: Path) -> None:
+    path = path_of(url) if url is not None else None
+    if path is not None and path.parent != data_dir and not path.parent.is_dir():
+        raise StoreError(explained(path, "unable to open database file"))
+
+
 def _hub_database(config: Config) -> None:
     url = config.hub_database_url()
     try:
         make_url(url).get_dialect()
-    except (ArgumentError, ValueError):
-        raise ConfigError(
-            "hub.database_url: should be a database's URL, such as sqlite:///…"
-        ) from None
     except NoSuchModuleError:
         raise ConfigError(
             f"hub.database_url: no kind of database is called {make_url(url).drivername!r}; "
             "use sqlite or postgresql"
+        ) from None
+    except (ArgumentError, ValueError):
+        raise ConfigError(
+            "hub.database_url: should be a database's URL, such as sqlite:///…"
         ) from None
     path = path_of(url)
     found = look(path) if path is not None else None
