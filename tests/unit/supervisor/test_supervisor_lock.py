@@ -75,5 +75,5 @@ def test_the_lock_of_one_that_was_killed_is_free(deployment: Deployment) -> None
 def test_a_directory_that_cannot_be_is_one_line(deployment: Deployment) -> None:
     deployment.data_dir.write_text("a file")
     inside = Deployment(Config(data_dir=deployment.data_dir / "inside"))
-    with pytest.raises(ConfigError, match=r"data_dir: .*: cannot be written: .*--data-dir"):
+    with pytest.raises(ConfigError, match=r"data_dir: .*: is not a directory; .*--data-dir"):
         UpLock(inside).take()

@@ -14,15 +14,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
+import pwd
+import re
 import secrets
 import socket
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +38,16 @@ SOCKET_PATH_BYTES = 107
 """The longest path of a unix socket on Linux."""
 
 _LONGEST_SOCKET_NAME = 48
+
+_HEX = r"[0-9a-f]{64}"
+_SECRETS = {
+    "cookie": _HEX,
+    "proxy-token": _HEX,
+    "gateway-token": _HEX,
+    "operator-token": _HEX,
+    "gateway-curve": r"[!-~]{40} [!-~]{40}",
+}
+"""What each file of secrets holds."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +103,14 @@ class Deployment:
                 f"`teamhub up --data-dir {data_dir}`"
             ) from None
         except OSError as error:
-            raise TeamhubError(f"{path}: cannot be read: {error.strerror}") from None
+            raise TeamhubError(
+                f"{path}: cannot be read: {error.strerror}; use the user that runs the team "
+                "server, or another --data-dir"
+            ) from None
         except ValueError:
             raise TeamhubError(
                 f"{path}: cannot be understood: it is damaged, or of another teamhub; "
-                "the next `teamhub up` writes it anew"
+                f"`teamhub up --data-dir {data_dir}` writes it anew"
             ) from None
 
     def make_directories(self) -> None:
@@ -103,11 +119,21 @@ class Deployment:
         From here on, files that this process makes are for its own user alone.
 
         Raises:
-            OSError: one of them cannot be made.
+            OSError: one of them cannot be made; then none is.
         """
         os.umask(0o077)
         # With a uid per member, their processes pass through to what is theirs.
         passable = 0o711 if os.geteuid() == 0 else 0o700
+        made: list[Path] = []
+        try:
+            self._make_directories(passable, made)
+        except OSError:
+            for directory in reversed(made):
+                with contextlib.suppress(OSError):
+                    directory.rmdir()
+            raise
+
+    def _make_directories(self, passable: int, made: list[Path]) -> None:
         for directory, mode in (
             (self.data_dir, passable),
             (self.data_dir / "homes", passable),
@@ -117,6 +143,8 @@ class Deployment:
             (self.secrets_dir, 0o700),
         ):
             if not directory.is_dir():
+                above = [each for each in directory.parents if not each.exists()]
+                made += [*reversed(above), directory]
                 directory.mkdir(parents=True)
                 directory.chmod(mode)
 
@@ -155,7 +183,11 @@ class Deployment:
         return short
 
     def secrets(self) -> Secrets:
-        """Return the secrets, made at the first call ever."""
+        """Return the secrets, made at the first call ever.
+
+        Raises:
+            TeamhubError: one of them cannot be read, or is not what was once written there.
+        """
         return Secrets(
             cookie=self._secret("cookie", lambda: secrets.token_hex(32)),
             proxy_token=self._secret("proxy-token", lambda: secrets.token_hex(32)),
@@ -164,6 +196,37 @@ class Deployment:
             gateway_public_key=self._curve()[0],
             gateway_secret_key=self._curve()[1],
         )
+
+    def check_secrets(self) -> None:
+        """See that the secrets that there are can be read and are such. Makes none.
+
+        Raises:
+            TeamhubError: one of them cannot be read, or is not what was once written there.
+        """
+        for name, pattern in _SECRETS.items():
+            self._read_secret(name, pattern)
+
+    def tighten_secrets(self) -> Sequence[Path]:
+        """Take every right to the secrets from others; return those that others could read.
+
+        Raises:
+            TeamhubError: it cannot be done.
+        """
+        open_to_others = []
+        try:
+            for path in sorted((self.secrets_dir, *self.secrets_dir.iterdir())):
+                mode = path.stat().st_mode
+                if mode & 0o077:
+                    path.chmod(stat.S_IMODE(mode) & 0o700)
+                    open_to_others.append(path)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise TeamhubError(
+                f"{error.filename}: others must not be able to read it, and its mode cannot be "
+                f"changed: {error.strerror}; `chmod -R go= {self.secrets_dir}` as its owner"
+            ) from None
+        return open_to_others
 
     def ports(self, *, fresh: bool = False) -> Ports:
         """Return the loopback ports, chosen once.
@@ -175,6 +238,8 @@ class Deployment:
         try:
             known = Ports(**json.loads(path.read_text()))
         except (OSError, ValueError, TypeError):
+            known = None
+        if known is not None and not _are_ports(list(vars(known).values())):
             known = None
         if known is not None and not (fresh and not all(map(_free, vars(known).values()))):
             return known
@@ -197,10 +262,31 @@ class Deployment:
         return f"http://127.0.0.1:{self.ports().gateway}/services/gateway"
 
     def _secret(self, name: str, make: Callable[[], str]) -> str:
+        pattern = _SECRETS[name]
+        found = self._read_secret(name, pattern)
+        if found is None:
+            write_private(self.secrets_dir / name, found := make())
+        return found
+
+    def _read_secret(self, name: str, pattern: str) -> str | None:
         path = self.secrets_dir / name
-        if not path.exists():
-            write_private(path, make())
-        return path.read_text().strip()
+        try:
+            text = path.read_text().strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise TeamhubError(
+                f"{path}: cannot be read: {error.strerror}; it should be a file that the user who "
+                "runs the team server may read"
+            ) from None
+        except UnicodeDecodeError:
+            text = ""
+        if not re.fullmatch(pattern, text):
+            raise TeamhubError(
+                f"{path}: is not what teamhub once wrote there; put it back, or remove it: then "
+                "`teamhub up` makes a new one, and what knew the old one is not believed any more"
+            )
+        return text
 
     def _curve(self) -> tuple[str, str]:
         def make() -> str:
@@ -213,15 +299,47 @@ class Deployment:
 
 def unusable(error: OSError, data_dir: Path) -> ConfigError:
     """Return what a user is told of a data directory that cannot be used."""
+    path = Path(os.fsdecode(error.filename) if error.filename else data_dir)
     if error.errno == errno.ENOLCK:
         why = "its file system has no locks"
-    elif error.errno == errno.ENOSPC:
-        why = "the disk is full"
+    elif error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return ConfigError(
+            f"data_dir: {path}: the disk is full; make room, or choose another with --data-dir"
+        )
+    elif error.errno == errno.ENAMETOOLONG:
+        return ConfigError(
+            f"data_dir: {str(path)[:60]}…: a path of {len(str(path))} characters is too long for "
+            "this file system; choose another with --data-dir"
+        )
+    elif error.errno in {errno.EEXIST, errno.ENOTDIR}:
+        link = path.is_symlink() and not path.exists()
+        why = "is a link that leads nowhere" if link else "is not a directory"
     else:
         why = f"cannot be written: {error.strerror}"
-    return ConfigError(
-        f"data_dir: {error.filename or data_dir}: {why}; choose another with --data-dir"
-    )
+    return ConfigError(f"data_dir: {path}: {why}; choose another with --data-dir")
+
+
+def belongs_to_another(data_dir: Path) -> str | None:
+    """Return who a data directory that was in use before belongs to, where that is not us."""
+    for part in ("secrets", "run"):
+        try:
+            owner = (data_dir / part).stat().st_uid
+        except OSError:
+            continue
+        if owner != os.geteuid():
+            return _user(owner)
+    return None
+
+
+def _user(uid: int) -> str:
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _are_ports(values: Sequence[object]) -> bool:
+    return all(type(value) is int and 0 < value < 65536 for value in values)
 
 
 def write_private(path: Path, text: str) -> None:

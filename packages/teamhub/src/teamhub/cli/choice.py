@@ -104,19 +104,30 @@ async def opened_store(deployment: Deployment, *, listen: bool = False) -> Async
         await store.close()
 
 
+class _Place(click.Path):
+    """A path that is one: an empty text (an unset variable) is not the present directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty; give a path", param, ctx)
+        if not str(value).isprintable():
+            self.fail(f"{str(value)!r} should be a path without control characters", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def common_options(command: _Command) -> _Command:
     """Give a command the options that all have; it gets a `choice` for them."""
 
     @click.option(
         "--data-dir",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=_Place(path_type=Path, file_okay=False),
         metavar="DIR",
         help="The deployment's data directory [default: ~/.local/share/teamhub].",
     )
     @click.option(
         "--config",
         "config_file",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=_Place(path_type=Path, dir_okay=False),
         metavar="FILE",
         help="The deployment's settings [default: teamhub.toml in the data directory].",
     )

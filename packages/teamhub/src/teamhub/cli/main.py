@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -117,7 +118,10 @@ def _command_path(error: click.UsageError) -> str:
 def _log_traceback() -> str:
     text = f"{datetime.now(UTC).isoformat()} {os.getpid()}\n{traceback.format_exc()}\n"
     chosen = Choice.last
-    logs = chosen.data_dir / "logs" if chosen is not None else None
+    logs = None
+    # The fault may be in finding out which deployment was meant.
+    with contextlib.suppress(Exception):
+        logs = chosen.data_dir / "logs" if chosen is not None else None
     try:
         if logs is None or not logs.is_dir():
             raise FileNotFoundError

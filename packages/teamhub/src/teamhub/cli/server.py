@@ -13,6 +13,7 @@ from teamhub.deployment import Deployment
 from teamhub.errors import NotRunningError
 from teamhub.supervisor.down import Ended
 from teamhub.supervisor.down import down as end
+from teamhub.supervisor.preflight import preflight
 from teamhub.supervisor.terminal import Terminal
 from teamhub.supervisor.up import Supervisor, count_of
 
@@ -29,10 +30,10 @@ def up(choice: Choice, port: int | None) -> None:
     Example: teamhub up --data-dir /srv/teamhub
     """
     origin = choice.origin(proxy__port=port)
-    supervisor = Supervisor(
-        Deployment(origin.load()), Terminal(), as_json=choice.as_json, origin=origin
-    )
-    asyncio.run(supervisor.run())
+    deployment, terminal = Deployment(origin.load()), Terminal()
+    for said in preflight(deployment):
+        terminal.say(said)
+    asyncio.run(Supervisor(deployment, terminal, as_json=choice.as_json, origin=origin).run())
 
 
 @click.command()

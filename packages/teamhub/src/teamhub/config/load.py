@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from teamhub.config.settings import Config
 from teamhub.errors import ConfigError
 
 CONFIG_NAME = "teamhub.toml"
+
+_TABLE_WANTED = {"model_type", "model_attributes_type", "dict_type", "mapping_type"}
 
 
 def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -33,10 +36,12 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
     chosen = {key: value for key, value in (overrides or {}).items() if value is not None}
     if path is None:
         default = Config.model_fields["data_dir"].default
-        candidate = Path(chosen.get("data_dir", default)).expanduser() / CONFIG_NAME
-        path = candidate if candidate.exists() else None
+        candidate = _at_home(Path(chosen.get("data_dir", default)), "data_dir") / CONFIG_NAME
+        # A link that leads nowhere is one that cannot be read, not one that is not there.
+        path = candidate if os.path.lexists(candidate) else None
     values: dict[str, Any] = {}
     if path is not None:
+        path = _at_home(path, "--config")
         values = _read(path)
         _anchor(values, path)
     for dotted, value in chosen.items():
@@ -44,7 +49,10 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
         table = values
         for parent in parents:
             table = table.setdefault(parent, {})
-        table[last] = value
+            if not isinstance(table, dict):
+                break  # the check below says so
+        else:
+            table[last] = value
     return _validated(values, str(path) if path is not None else "options")
 
 
@@ -65,21 +73,38 @@ def _validated(values: Mapping[str, Any], source: str) -> Config:
         raise ConfigError("\n".join(_explain(error, source))) from None
 
 
+def _at_home(path: Path, source: str) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ConfigError(
+            f"{source}: {_shown(path)}: there is no home directory of that name; "
+            "write the path in full"
+        ) from None
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(path.read_bytes().decode())
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not valid TOML: {error}") from None
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror}; it should be a file that this user may read"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: is not valid TOML: byte {error.start + 1} is not UTF-8; save it as UTF-8"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        # Not only what TOML forbids: also a number of thousands of digits, or brackets without end.
+        why = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
+        raise ConfigError(f"{path}: is not valid TOML: {why}") from None
 
 
 def _anchor(values: dict[str, Any], path: Path) -> None:
     """A relative data_dir in a file is meant from that file, not from where one happens to be."""
     data_dir = values.get("data_dir")
     if isinstance(data_dir, str):
-        expanded = Path(data_dir).expanduser()
+        expanded = _at_home(Path(data_dir), f"{path}: data_dir")
         values["data_dir"] = str(path.absolute().parent / expanded)
     else:
         values.setdefault("data_dir", str(path.absolute().parent))
@@ -88,7 +113,7 @@ def _anchor(values: dict[str, Any], path: Path) -> None:
 def _explain(error: ValidationError, source: str) -> Sequence[str]:
     lines = []
     for fault in error.errors():
-        where = ".".join(str(part) for part in fault["loc"])
+        where = ".".join(_shown(part) for part in fault["loc"])
         message = fault["msg"].removeprefix("Value error, ")
         known = setting(where)
         if fault["type"] == "extra_forbidden":
@@ -100,11 +125,19 @@ def _explain(error: ValidationError, source: str) -> Sequence[str]:
             expected = f"; it should be {known.expected}" if known is not None else ""
             lines.append(f"{source}: {where}: this setting is needed{expected}")
         else:
-            if known is not None and fault["type"] != "value_error":
+            if fault["type"] in _TABLE_WANTED:
+                message = "should be a table"
+            elif known is not None and fault["type"] != "value_error":
                 message = f"should be {known.expected}"
             message = message[:1].lower() + message[1:]
             lines.append(f"{source}: {where}: {message}, is {_short(fault['input'])}")
     return lines
+
+
+def _shown(part: object) -> str:
+    """A name or a path as it can be told in one line: whatever is not printable is escaped."""
+    text = str(part)
+    return text if text.isprintable() else repr(text)
 
 
 def _short(value: object) -> str:

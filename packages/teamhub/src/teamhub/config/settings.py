@@ -75,7 +75,9 @@ class Section(BaseModel):
     and `teamhub config docs` are made from it. An unset setting shows the first of its `examples`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     restarts: ClassVar[Restarts] = Restarts((Part.SERVER,))
     """For those of its settings that say nothing else."""
@@ -311,7 +313,13 @@ class Config(Section):
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        if not str(value).isprintable():
+            # It goes into messages, logs and JSON; nobody means one like that.
+            raise ValueError("should be a path without control characters, in UTF-8")
+        try:
+            return value.expanduser().absolute()
+        except RuntimeError:
+            raise ValueError("begins with a home directory that there is not") from None
 
     @field_validator("sizes", "environments")
     @classmethod

@@ -67,8 +67,8 @@ def first_uid(config: Config) -> tuple[int | None, str]:
         return config.engine.process.first_uid, why
     if not _is_loopback(config.proxy.host):
         raise ConfigError(
-            f"proxy.host: is {config.proxy.host}, but engine process is no border between members "
-            f"here ({why}); use 127.0.0.1, or make engine.process.uid_per_member possible"
+            f"proxy.host: is {config.proxy.host!r}, but engine process is no border between "
+            f"members here ({why}); use 127.0.0.1, or make engine.process.uid_per_member possible"
         )
     return None, why
 

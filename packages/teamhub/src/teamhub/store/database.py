@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, event, inspect, text
@@ -14,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from teamhub.errors import StoreError
+from teamhub.store.file import explained, path_of
 from teamhub.store.wake import Wake
 
 BUSY_TIMEOUT_SECONDS = 15
@@ -30,20 +32,23 @@ class Database:
     Args:
         url: SQLAlchemy URL with an asynchronous driver.
         wake: whom to tell of changes.
+        create: whether a file that is not there is made; only whoever makes the tables wants it.
 
     Raises:
         StoreError: the URL is not one, or its driver is not installed.
     """
 
-    def __init__(self, url: str, wake: Wake) -> None:
+    def __init__(self, url: str, wake: Wake, *, create: bool = False) -> None:
         self.url = url
         self.wake = wake
         self.engine = _create(url)
+        self._file = _File(path_of(url), create=create)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection on which every statement sees what is committed."""
         with _told(self.url):
+            self._file.check()
             async with self.engine.connect() as connection:
                 yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -55,6 +60,7 @@ class Database:
         one writer at a time.
         """
         with _told(self.url):
+            self._file.check()
             async with self.engine.begin() as connection:
                 yield connection
         if notify:
@@ -73,6 +79,45 @@ def revision(connection: Connection) -> str | None:
     return found
 
 
+class _File:
+    """The file of a database, and that it stays the one that was opened.
+
+    One that is removed or replaced under open connections would take what they write with it,
+    while new connections find, or make, another.
+    """
+
+    def __init__(self, path: Path | None, *, create: bool) -> None:
+        self._path = path
+        self._create = create
+        self._known: tuple[int, int] | None = None
+
+    def check(self) -> None:
+        """Raise StoreError where it is not the file of the first call that found one."""
+        if self._path is None:
+            return
+        try:
+            found = self._path.stat()
+        except OSError:
+            if self._create:
+                return  # the driver makes it, or says why not
+            if self._known is None:
+                raise StoreError(
+                    f"there is no database {self._path}; `teamhub up` makes it"
+                ) from None
+            raise self._lost("removed") from None
+        identity = (found.st_dev, found.st_ino)
+        if self._known is None:
+            self._known = identity
+        elif identity != self._known:
+            raise self._lost("replaced")
+
+    def _lost(self, how: str) -> StoreError:
+        return StoreError(
+            f"the database {self._path} was {how} under the running server; put it back, or end "
+            "the server with `teamhub down` and start it again"
+        )
+
+
 class _told:  # noqa: N801  used as a statement
     """Turns what a driver raises into one sentence."""
 
@@ -85,11 +130,11 @@ class _told:  # noqa: N801  used as a statement
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, DBAPIError) and not _is_rule(error):
             cause = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
-            raise StoreError(f"the database {self._where} cannot be used: {cause}") from error
+            raise StoreError(explained(self._where, cause)) from error
         if isinstance(error, PoolTimeoutError):
             raise StoreError(f"the database {self._where} has too much to do; try again") from error
         if isinstance(error, (OSError, sqlite3.Error)):
-            raise StoreError(f"the database {self._where} cannot be used: {error}") from error
+            raise StoreError(explained(self._where, str(error))) from error
 
 
 def _is_rule(error: DBAPIError) -> bool:

@@ -62,7 +62,10 @@ class Lease:
                     insert(table).values(id=1, holder=holder, epoch=1, heartbeat_at=moment)
                 )
                 return 1
-            if row.holder and row.heartbeat_at > moment - timedelta(seconds=lease_seconds):
+            # One from the future was written before the clock was set back; its holder, were it
+            # alive, would have beaten by the clock of now.
+            silence = abs(moment - row.heartbeat_at)
+            if row.holder and silence < timedelta(seconds=lease_seconds):
                 return None
             epoch: int = row.epoch + 1
             await connection.execute(

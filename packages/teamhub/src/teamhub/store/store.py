@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import insert, select
@@ -10,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from teamhub.deployment import Deployment
 from teamhub.errors import StoreError
+from teamhub.store import moments
 from teamhub.store.accounts import Accounts
 from teamhub.store.database import Database, revision
 from teamhub.store.facts import Facts
@@ -80,6 +82,11 @@ class Store:
         """Ask the database for something. Raises StoreError where it cannot be used."""
         async with self._database.reading() as connection:
             await connection.execute(select(meta.c.key).limit(1))
+
+    async def newest_moment(self) -> datetime | None:
+        """Return the newest moment that was ever written into it, None where there is none."""
+        async with self._database.reading() as connection:
+            return await connection.run_sync(moments.newest)
 
     async def deployment_id(self) -> str:
         """Return this deployment's id, eight hexadecimal digits, made at the first call."""

@@ -48,7 +48,7 @@ class UpLock:
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         except BlockingIOError:
             os.close(descriptor)
-            raise AlreadyRunningError(self._who()) from None
+            raise AlreadyRunningError(_who(data_dir)) from None
         except OSError as error:
             os.close(descriptor)
             raise unusable(error, data_dir) from None
@@ -60,15 +60,21 @@ class UpLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _who(self) -> str:
-        data_dir = self._deployment.data_dir
-        process = holder(data_dir)
-        number = f" (process {process.pid})" if process is not None else ""
-        try:
-            where = f": {Deployment.running(data_dir).public_url()}"
-        except (TeamhubError, ValueError):
-            where = ""
-        return f"a team server is already running on {data_dir}{number}{where}"
+
+def refuse_a_second(deployment: Deployment) -> None:
+    """Raise AlreadyRunningError where a process holds the lock. Touches nothing."""
+    if holder(deployment.data_dir) is not None:
+        raise AlreadyRunningError(_who(deployment.data_dir))
+
+
+def _who(data_dir: Path) -> str:
+    process = holder(data_dir)
+    number = f" (process {process.pid})" if process is not None else ""
+    try:
+        where = f": {Deployment.running(data_dir).public_url()}"
+    except TeamhubError:
+        where = ""
+    return f"a team server is already running on {data_dir}{number}{where}"
 
 
 def holder(data_dir: Path) -> psutil.Process | None:

@@ -48,8 +48,14 @@ def _why(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EACCES:
         return f"port {port} needs root's rights; choose one above 1023 with --port"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"proxy.host: {host} is not an address of this machine"
-    return f"port {port} of {host} cannot be used: {error.strerror}"
+        return (
+            f"proxy.host: {host} is not an address of this machine; use 127.0.0.1 for this "
+            "machine alone, 0.0.0.0 for all that can reach it"
+        )
+    return (
+        f"port {port} of {host} cannot be used: {error.strerror}; choose another with --port, or "
+        "another proxy.host"
+    )
 
 
 def _by_whom(port: int) -> str:

@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from teamhub.config import Config
 from teamhub.deployment import Deployment
 from teamhub.errors import ConfigError, TeamhubError
 from teamhub.supervisor.children import Program, inherited
@@ -35,7 +36,7 @@ def programs(deployment: Deployment) -> tuple[Program, ...]:
             PROXY,
             "the proxy",
             (
-                *_found(proxy.command),
+                *proxy_command(deployment.config),
                 *("--ip", proxy.host),
                 *("--port", str(proxy.port)),
                 *("--api-ip", "127.0.0.1"),
@@ -61,7 +62,13 @@ def programs(deployment: Deployment) -> tuple[Program, ...]:
     )
 
 
-def _found(command: tuple[str, ...]) -> tuple[str, ...]:
+def proxy_command(config: Config) -> tuple[str, ...]:
+    """Return the proxy's command with its program's whole path.
+
+    Raises:
+        ConfigError: it is not to be found.
+    """
+    command = config.proxy.command
     if not command:
         raise ConfigError(
             "proxy.command: a command is needed, is empty; "

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
+from teamhub import clock
 from teamhub.accounts import account_name, add_user
 from teamhub.deployment import Deployment, unusable
 from teamhub.engines import border
@@ -145,13 +146,17 @@ class Supervisor:
     # Coming up
 
     async def _start(self) -> None:
-        self._prepare()
         first_uid, why = border.first_uid(self._config)
+        self._tighten_secrets()
         self._terminal.progress("opening the database")
         await migrate.upgrade(self._config.store_url())
+        # Only now: settings that come to nothing are not those in force.
+        self._prepare()
         store = Store.of(self._deployment)
         self._store = store
         await store.open()
+        if said := clock.went_back(datetime.now(UTC), await store.newest_moment()):
+            self._terminal.say(said)
         admin = self._administrator()
         await self._end_left_over(store)
         with public_port_held(self._config.proxy):
@@ -184,6 +189,14 @@ class Supervisor:
         except OSError as error:
             raise unusable(error, self._deployment.data_dir) from None
         apply.tidy(self._deployment, older_than_seconds=0)
+
+    def _tighten_secrets(self) -> None:
+        if opened := self._deployment.tighten_secrets():
+            names = ", ".join(path.name for path in opened)
+            self._terminal.say(
+                f"others could read in {self._deployment.secrets_dir}: {names}. They no longer "
+                "can; if somebody may have, remove these files: `teamhub up` makes new ones"
+            )
 
     def _administrator(self) -> str:
         try:
