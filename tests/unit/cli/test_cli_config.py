@@ -61,7 +61,7 @@ def test_each_fault_is_a_line_of_its_own(command: Command, file: Path) -> None:
         ('[hub]\nadmin = "Two Words"\n', "hub.admin: 'Two Words' cannot be a user name"),
         (
             '[proxy]\nhost = "0.0.0.0"\n[engine.process]\nuid_per_member = "no"\n',
-            "proxy.host: is 0.0.0.0, but engine process is no border between members here",
+            "proxy.host: is '0.0.0.0', but engine process is no border between members here",
         ),
         ("[proxy]\ncommand = []\n", "proxy.command: a command is needed, is empty"),
     ],

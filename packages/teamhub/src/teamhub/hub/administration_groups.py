@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, ClassVar
 
 from jupyterhub import orm
 from sqlalchemy.orm import selectinload
 
-from teamhub.accounts import account_name
-from teamhub.errors import AccountError, NotFoundError, RefusedError
+from teamhub.accounts import account_name, group_name
+from teamhub.errors import NotFoundError, RefusedError
 from teamhub.hub.administration import AdministrationPage
-
-GROUP_PATTERN = r"[a-z0-9][a-z0-9._-]{0,62}"
 
 
 class GroupsPage(AdministrationPage):
@@ -87,18 +84,6 @@ class GroupsPage(AdministrationPage):
         self.db.commit()
         self.note_change("has taken %s out of the group %r", name, group.name)
         self.go_to("administration/groups", f"{name} is not in the group {group.name} any more.")
-
-
-def group_name(text: str) -> str:
-    """Return a new group's name. Raises AccountError where it cannot be one."""
-    name = text.strip()
-    if not re.fullmatch(GROUP_PATTERN, name):
-        shown = repr(text if len(text) <= 40 else text[:40] + "...")
-        raise AccountError(
-            f"{shown} cannot be a group's name: use 1 to 63 of a-z, 0-9, '.', '_' and '-', "
-            "beginning with a letter or a digit"
-        )
-    return name
 
 
 def find_group(session: Any, name: str) -> Any:
