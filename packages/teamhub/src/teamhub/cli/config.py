@@ -37,6 +37,9 @@ from teamhub.supervisor.terminal import Terminal
 _NOTHING_CHANGED = "nothing has changed since the team server read its settings"
 
 
+_PATH_SHOWN = 80  # characters
+
+
 @click.group()
 def config() -> None:
     """Check, show, explain and apply the settings.
@@ -315,4 +318,4 @@ def _existing(path: str) -> None:
     names = [*tables(), *(one.path for one in settings())]
     close = difflib.get_close_matches(path, names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else "; `teamhub config docs` lists them"
-    raise ConfigError(f"{path}: there is no such setting or table{hint}")
+    raise ConfigError(f"{path[:_PATH_SHOWN]}: there is no such setting or table{hint}")
