@@ -18,8 +18,13 @@ from team import ROOT, wait_until
 
 SET_UP_SECONDS = 600
 _MACHINE = re.compile(
-    r"(SSL_|PIP_|UV_|NPM_CONFIG_|NODE_EXTRA|REQUESTS_|CURL_|https?_proxy|no_proxy)"
+    r"(?i:SSL_|PIP_|UV_|NPM_CONFIG_|NODE_EXTRA|REQUESTS_|CURL_|https?_proxy|no_proxy)"
 )
+
+
+def machine_settings() -> dict[str, str]:
+    """How this machine reaches its package indexes, as far as its environment says."""
+    return {name: value for name, value in os.environ.items() if _MACHINE.match(name)}
 
 
 @pytest.fixture
@@ -36,8 +41,7 @@ def empty_home() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="th-home-") as home:
         # Without this checkout's own Python in front: a stranger has only the machine's.
         path = [part for part in os.environ["PATH"].split(":") if str(ROOT) not in part]
-        kept = {name: value for name, value in os.environ.items() if _MACHINE.match(name)}
-        yield {**kept, "PATH": ":".join(path), "HOME": home, "LANG": "C.UTF-8"}
+        yield {**machine_settings(), "PATH": ":".join(path), "HOME": home, "LANG": "C.UTF-8"}
 
 
 @pytest.mark.timeout(2 * SET_UP_SECONDS)
@@ -93,7 +97,7 @@ def test_the_two_commands_of_the_readme(clone: Path, empty_home: dict[str, str])
             "./dev",
             "test",
             "-q",
-            "tests/unit/test_config.py",
+            "tests/unit/config",
             "tests/contract",
             "-k",
             "fake or config",
