@@ -49,7 +49,8 @@ def check(url: str) -> None:
     """Look at a database before it is opened for good. One that is no file yet: nothing.
 
     Raises:
-        StoreError: the URL is none, or the database is damaged, held by somebody, another program's or a newer teamhub's.
+        StoreError: the URL is none, or the database is damaged, held by somebody, another
+            program's or a newer teamhub's.
     """
     # One that is no database's URL, or whose driver is not there, is told by this.
     Database(url, Wake(_MIGRATIONS / "nobody"))
