@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Self
 
 DEADLINE_SECONDS = 150
@@ -15,15 +16,32 @@ class Running:
 
     Args:
         command: the program and its arguments.
+        cwd: where it runs; None: here.
+        env: its environment; None: ours.
+        new_session: whether it leads a session, so that all of it can be ended at once.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        new_session: bool = False,
+    ) -> None:
         self.out: list[str] = []
         self.err: list[str] = []
         self._seen = threading.Condition()
         self._open = 2
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=cwd,
+            env=env,
+            start_new_session=new_session,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self._readers = [
             threading.Thread(target=self._read, args=pair, daemon=True)
@@ -37,6 +55,11 @@ class Running:
         with self._seen:
             self._seen.wait_for(lambda: true() or self._over, DEADLINE_SECONDS)
         assert true(), (self.process.poll(), self.out, self.err)
+
+    def pause(self) -> None:
+        """Wait a moment, or for its next line: between two looks at what tells nobody."""
+        with self._seen:
+            self._seen.wait(0.02)
 
     def ready(self) -> Self:
         """Wait until it says that a team server is ready."""

@@ -32,16 +32,17 @@ class Database:
     Args:
         url: SQLAlchemy URL with an asynchronous driver.
         wake: whom to tell of changes.
+        create: whether a file that is not there is made; only whoever makes the tables wants it.
 
     Raises:
         StoreError: the URL is not one, or its driver is not installed.
     """
 
-    def __init__(self, url: str, wake: Wake) -> None:
+    def __init__(self, url: str, wake: Wake, *, create: bool = False) -> None:
         self.url = url
         self.wake = wake
         self.engine = _create(url)
-        self._file = _File(path_of(url))
+        self._file = _File(path_of(url), create=create)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -85,8 +86,9 @@ class _File:
     while new connections find, or make, another.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, create: bool) -> None:
         self._path = path
+        self._create = create
         self._known: tuple[int, int] | None = None
 
     def check(self) -> None:
@@ -96,8 +98,12 @@ class _File:
         try:
             found = self._path.stat()
         except OSError:
-            if self._known is None:
+            if self._create:
                 return  # the driver makes it, or says why not
+            if self._known is None:
+                raise StoreError(
+                    f"there is no database {self._path}; `teamhub up` makes it"
+                ) from None
             raise self._lost("removed") from None
         identity = (found.st_dev, found.st_ino)
         if self._known is None:

@@ -32,7 +32,7 @@ async def upgrade(url: str) -> None:
             program's; nothing changed.
     """
     check(url)
-    database = Database(url, Wake(_MIGRATIONS / "nobody"))
+    database = Database(url, Wake(_MIGRATIONS / "nobody"), create=True)
     try:
         async with database.reading() as connection:
             found = await connection.run_sync(revision)
