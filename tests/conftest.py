@@ -20,6 +20,7 @@ _HAVE = {
     "browser": CHROMIUM is not None,
     "node": shutil.which("node") is not None,
     "root": os.geteuid() == 0,
+    "faketime": shutil.which("faketime") is not None,
 }
 
 

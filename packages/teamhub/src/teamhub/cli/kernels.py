@@ -23,6 +23,7 @@ from teamhub.store.sessions import Session
 from teamhub.supervisor.terminal import Terminal
 
 _SHORT = 8
+_ID_LENGTH = 36
 _SHOWN_LINES = 10
 
 
@@ -41,10 +42,12 @@ def list_kernels(choice: Choice, user: str | None, ended_too: bool) -> None:
     Example: teamhub kernels list --user alice --all
     """
 
+    owner = account_name(user) if user is not None else None
+
     async def run() -> Sequence[Workload]:
         async with opened_store(choice.deployment()) as store:
             look = store.workloads.all if ended_too else store.workloads.living
-            return await look(Kind.KERNEL, user)
+            return await look(Kind.KERNEL, owner)
 
     found = asyncio.run(run())
     if choice.as_json:
