@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -99,7 +100,7 @@ def checkout(module_checkout: Checkout) -> Checkout:
 def python_that(folder: Path, how: str) -> Path:
     """Make a python3 that is this one but for something; return the folder that it is in."""
     folder.mkdir()
-    real = shutil.which("python3")
+    real = sys.executable  # not what PATH finds, which may be a script that needs more than this
     source = f"import sys; {how}; code = sys.argv.pop(1); exec(code)"
     script = folder / "python3"
     script.write_text(f"#!/bin/sh\nshift\nexec '{real}' -c '{source}' \"$@\"\n")
@@ -119,7 +120,7 @@ def python_that(folder: Path, how: str) -> Path:
             "{}/python3 is Python 3.9, too old: install 3.11 or",
         ),
         ('sys.modules["ensurepip"] = None', "has no venv or ensurepip module: install them (on"),
-        ("sys.exit(3)", "there is no python3 in PATH: install one"),
+        ("sys.exit(3)", "{}/python3 does not run: repair it, or install another"),
     ],
     ids=["too-old", "no-venv", "broken"],
 )
@@ -134,6 +135,18 @@ def test_a_python_that_will_not_do(checkout: Checkout, tmp_path: Path, how: str,
     assert said.format(tools) in line
     assert line.endswith(", then run ./dev again.")
     assert snapshot(checkout.root) == before
+
+
+def test_no_python_at_all(checkout: Checkout, tmp_path: Path) -> None:
+    tools = python_that(tmp_path / "bin", "")
+    (tools / "python3").unlink()
+    checkout.without(".venv/.stamp-base")
+    answer = checkout.run("./dev", "up", PATH=str(tools))
+    assert answer.code == 1
+    assert answer.said() == (
+        "dev: Python 3.11 or newer is needed; there is no python3 in PATH: install one, then run "
+        "./dev again."
+    )
 
 
 # No way to the packages

@@ -25,6 +25,7 @@ from teamhub.engines import border
 from teamhub.errors import AccountError, ConfigError, StoreError, TeamhubError
 from teamhub.store import migrate
 from teamhub.store.file import explained, look, path_of
+from teamhub.supervisor import record
 from teamhub.supervisor.lock import refuse_a_second
 from teamhub.supervisor.port import public_port_held
 from teamhub.supervisor.programs import proxy_command
@@ -52,8 +53,10 @@ def preflight(deployment: Deployment) -> Sequence[str]:
         raise ConfigError(f"hub.admin: {error}") from None
     proxy_command(config)
     border.first_uid(config)
-    with public_port_held(config.proxy):
-        pass
+    # What a killed one has left may hold the port; the supervisor ends that, then looks.
+    if not record.left_over(deployment):
+        with public_port_held(config.proxy):
+            pass
     deployment.check_secrets()
     migrate.check(config.store_url())
     _folder_is_there(config.store.url, config.data_dir)
