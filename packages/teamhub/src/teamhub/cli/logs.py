@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from teamhub.accounts import account_name
 from teamhub.cli.choice import Choice, common_options
 from teamhub.engines.logs import WorkloadLogs
 from teamhub.errors import NotRunningError
@@ -64,7 +65,7 @@ class _Since(click.ParamType[str]):
     help=f"Only of this process ({', '.join(_PROCESSES)}); may be repeated.",
 )
 @click.option("--kernel", default="", metavar="ID", help="Only about this kernel, with its output.")
-@click.option("--user", default="", metavar="NAME", help="Only about this user.")
+@click.option("--user", metavar="NAME", help="Only about this user.")
 @click.option("--request", default="", metavar="ID", help="Only about this request.")
 @click.option("--level", type=click.Choice(_LEVELS), help="Only of this level and above.")
 @click.option(
@@ -84,7 +85,7 @@ def logs(
     follow: bool,
     processes: Sequence[str],
     kernel: str,
-    user: str,
+    user: str | None,
     request: str,
     level: str | None,
     since: str | None,
@@ -103,7 +104,7 @@ def logs(
     wanted = Wanted(
         processes=frozenset(processes),
         kernel=kernel.strip().lower(),
-        user=user.strip().lower(),
+        user=account_name(user) if user is not None else "",
         request=request.strip(),
         level=level or "",
         since=since or "",
