@@ -23,7 +23,6 @@ from teamhub.store.sessions import Session
 from teamhub.supervisor.terminal import Terminal
 
 _SHORT = 8
-_ID_LENGTH = 36
 _SHOWN_LINES = 10
 
 

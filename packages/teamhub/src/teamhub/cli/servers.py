@@ -43,17 +43,18 @@ def list_servers(choice: Choice, user: str | None) -> None:
 
     Example: teamhub servers list
     """
+    owner = account_name(user) if user is not None else None
 
     async def run() -> Sequence[Workload]:
         async with opened_store(choice.deployment()) as store:
-            return await store.workloads.living(Kind.SERVER, user)
+            return await store.workloads.living(Kind.SERVER, owner)
 
     found = asyncio.run(run())
     if choice.as_json:
         print_json([_as_json(server) for server in found])
         return
     if not found:
-        whose = f" of {user}" if user else ""
+        whose = f" of {owner}" if owner else ""
         Terminal().say(f"no notebook servers{whose} are running")
         return
     print_table(
