@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,8 +25,15 @@ Complete = Callable[..., list[str]]
 
 
 @pytest.fixture
-def complete(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> Complete:
+def complete(
+    deployment: Deployment,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Complete:
     """What bash is offered after these words, and nothing else that anybody sees."""
+
+    # A completion is a process of its own, and silences its threads for good.
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
 
     def ask(*words: str, data_dir: Path | None = None) -> list[str]:
         begun = words[-1]
@@ -120,6 +128,31 @@ def test_a_hub_that_does_not_answer_is_not_waited_for(
     begun = time.monotonic()
     assert complete(*words) == []
     assert time.monotonic() - begun < 5
+
+
+@pytest.mark.usefixtures("people")
+def test_a_database_that_takes_too_long_says_nothing_afterwards(
+    complete: Complete, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread finds that nobody waits for it any more, and by itself prints a traceback."""
+    failed: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    monkeypatch.setattr("teamhub.cli.offers._SECONDS", 0.05)
+    over = threading.Event()
+    connect = sqlite3.connect
+
+    def slowly(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        over.wait(10)
+        return connect(*arguments, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", slowly)
+    before = set(threading.enumerate())
+    assert complete("users", "reset", "") == []
+    (late,) = set(threading.enumerate()) - before
+    over.set()
+    late.join(10)
+    assert not late.is_alive()
+    assert failed == []
 
 
 @pytest.fixture

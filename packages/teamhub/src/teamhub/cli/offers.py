@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import click
@@ -32,6 +33,9 @@ _Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]
 def _completing(look: _Look) -> _Complete:
     def complete(ctx: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
         offer: Offer = ()
+        # For good: this process ends with its answer. A thread that the database has of its own
+        # may come to its end after us, and would tell the terminal that nobody waits for it.
+        threading.excepthook = _silent
         try:
             with (
                 contextlib.redirect_stdout(io.StringIO()),
@@ -48,6 +52,10 @@ def _completing(look: _Look) -> _Complete:
         ]
 
     return complete
+
+
+def _silent(_: threading.ExceptHookArgs) -> None:
+    return None
 
 
 async def _in_time(look: _Look, ctx: click.Context) -> Offer:
