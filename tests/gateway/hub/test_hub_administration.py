@@ -15,8 +15,8 @@ import pytest
 from hub_pages import PASSWORD, SignedIn
 from hub_standins import DEADLINE_SECONDS, DispatcherStandIn, RunningHub
 from teamhub import accounts
-from teamhub.hub.administration import PAGE_LENGTH, AdministrationPage
-from teamhub.hub.pages import pages
+from teamhub.hub.pages.addresses import pages
+from teamhub.hub.pages.administration.members import PAGE_LENGTH, AdministrationPage
 from teamhub.model import Desired, Kind
 from teamhub.store import Store
 

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from hub_pages import SignedIn
 from hub_standins import DEADLINE_SECONDS, DispatcherStandIn, RunningHub
-from teamhub.hub.tokens import NOTE_LENGTH
+from teamhub.hub.pages.tokens import NOTE_LENGTH
 from teamhub.model import Desired, Kind, Status
 from teamhub.reasons import Reason
 from teamhub.store import Store

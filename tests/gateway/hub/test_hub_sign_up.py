@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 from hub_standins import Browser, RunningHub
-from teamhub.hub.sign_up import SIGN_UPS
+from teamhub.hub.pages.sign_up import SIGN_UPS
 from teamhub.store import Store
 
 pytestmark = pytest.mark.node

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from teamhub.config import Config, EnvironmentSettings, SizeSettings
 from teamhub.hub.failures import words_of
-from teamhub.hub.listing import FAILED_SHOWN, in_utc, kernel_rows, kernel_title, state_of
+from teamhub.hub.pages.listing import FAILED_SHOWN, in_utc, kernel_rows, kernel_title, state_of
 from teamhub.model import Desired, Kind, Status, Workload
 from teamhub.reasons import Reason
 from teamhub.store.sessions import Session

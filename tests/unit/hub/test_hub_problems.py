@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from teamhub import request_id
 from teamhub.errors import StoreError
-from teamhub.hub.problems import DatabaseAway, TooManyAttempts, explain
+from teamhub.hub.pages.problems import DatabaseAway, TooManyAttempts, explain
 
 
 @pytest.mark.parametrize("code", [each.value for each in HTTPStatus if each.value >= 400] + [599])

@@ -20,6 +20,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    IPvAnyAddress,
     field_validator,
     model_validator,
 )
@@ -90,6 +91,9 @@ class ProxySettings(Section):
     """127.0.0.1: this machine alone. 0.0.0.0: all that can reach it; put TLS before it."""
     port: Port = 8000
     """From 1 to 65535; those below 1024 need root."""
+    trusted_addresses: Annotated[tuple[IPvAnyAddress, ...], Restarts((Part.HUB,))] = ()
+    """The addresses of web servers before this one, such as one that adds TLS: what they say of
+    who is asking is believed. Failed sign-ins are limited by who is asking."""
     command: tuple[str, ...] = ("configurable-http-proxy",)
     """The configurable-http-proxy, and options for it."""
 

@@ -16,11 +16,11 @@ from traitlets import default
 from teamhub.accounts import NAME_PATTERN, check
 from teamhub.errors import StoreError
 from teamhub.hub.address import address_of
-from teamhub.hub.pages import Page, pages
-from teamhub.hub.problems import DatabaseAway, TooManyAttempts
+from teamhub.hub.pages.addresses import Page, pages
+from teamhub.hub.pages.problems import DatabaseAway, TooManyAttempts
+from teamhub.hub.pages.sign_in import NewPasswordNeeded, NotApprovedYet
 from teamhub.hub.process import current
 from teamhub.hub.roles import assign
-from teamhub.hub.sign_in import NewPasswordNeeded, NotApprovedYet
 from teamhub.hub.throttle import SignInThrottle
 from teamhub.store.accounts import Account
 

@@ -12,9 +12,14 @@ def address_of(request: HTTPServerRequest) -> str:
     and tornado believes it: whoever guesses passwords could be somebody else each time.
     """
     connection = getattr(request.connection, "context", None)
-    trusted = getattr(connection, "trusted_downstream", ())
+    trusted = {_plain(each) for each in getattr(connection, "trusted_downstream", None) or ()}
     seen = request.headers.get("X-Forwarded-For", "").split(",")
-    for address in (each.strip() for each in reversed(seen)):
+    for address in (_plain(each) for each in reversed(seen)):
         if address and address not in trusted:
             return address
     return str(request.remote_ip)
+
+
+def _plain(address: str) -> str:
+    """Return an address as it is written elsewhere: a socket for both kinds has its own way."""
+    return address.strip().lower().removeprefix("::ffff:")

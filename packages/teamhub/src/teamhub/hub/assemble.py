@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from teamhub.deployment import Deployment
-from teamhub.hub import assets
 from teamhub.hub.logs import RequestIds, log_request
-from teamhub.hub.pages import template_variables
+from teamhub.hub.pages import assets
+from teamhub.hub.pages.addresses import TEMPLATES, template_variables
 from teamhub.hub.roles import GATEWAY, GATEWAY_SCOPE, administrator_role
 from teamhub.hub.spawner import STOP_MARGIN_SECONDS
 
@@ -57,7 +56,7 @@ def assemble(deployment: Deployment) -> Traitlets:
             "authenticator_class": "teamhub.hub.accounts.AccountAuthenticator",
             "spawner_class": "teamhub.hub.spawner.WorkloadSpawner",
             "cookie_secret": bytes.fromhex(deployment.secrets().cookie),
-            "template_paths": [str(Path(__file__).parent / "templates")],
+            "template_paths": [str(TEMPLATES)],
             "template_vars": template_variables(),
             "logo_file": str(assets.LOGO),
         },
@@ -116,6 +115,7 @@ def _addresses(deployment: Deployment) -> dict[str, Any]:
         "bind_url": f"http://{host}:{proxy.port}/",
         "hub_bind_url": hub,
         "hub_connect_url": hub,
+        "trusted_downstream_ips": [str(address) for address in proxy.trusted_addresses],
     }
 
 

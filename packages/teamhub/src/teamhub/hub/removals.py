@@ -17,8 +17,8 @@ from jupyterhub import orm
 
 from teamhub.config import Config
 from teamhub.errors import NotFoundError, RefusedError, TeamhubError
+from teamhub.hub.pages.sign_in import end_sign_ins
 from teamhub.hub.process import current
-from teamhub.hub.sign_in import end_sign_ins
 from teamhub.removal import Home, Removed, remove_member
 from teamhub.store import Store
 from teamhub.store.database import now

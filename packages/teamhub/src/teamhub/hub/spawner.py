@@ -22,8 +22,8 @@ from traitlets import default
 
 from teamhub.errors import RefusedError, StoreError, TeamhubError
 from teamhub.hub.failures import failed_start, server_failure
+from teamhub.hub.pages.signed_in import sentence
 from teamhub.hub.process import HubProcess, current
-from teamhub.hub.signed_in import sentence
 from teamhub.hub.sizes import choices, chosen, form, size_to_start
 from teamhub.model import Kind, Status, Workload
 from teamhub.store import Store

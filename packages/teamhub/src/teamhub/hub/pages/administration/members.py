@@ -14,9 +14,9 @@ from tornado import web
 from tornado.httputil import url_concat
 
 from teamhub.accounts import account_name
-from teamhub.hub.listing import in_utc
-from teamhub.hub.removals import Removals
-from teamhub.hub.signed_in import SignedInPage
+from teamhub.hub.pages.administration.page import AdministrationPage
+from teamhub.hub.pages.listing import in_utc
+from teamhub.hub.pages.signed_in import SignedInPage
 from teamhub.model import Kind, Workload
 from teamhub.store.accounts import Account
 
@@ -46,39 +46,6 @@ class WaitingRow:
     name: str
     note: str
     since: datetime | None
-
-
-class AdministrationPage(SignedInPage):
-    """What all pages of the administration share: who gets in, and their common surroundings."""
-
-    scopes: ClassVar[tuple[str, ...]] = ("admin-ui", "admin:users", "admin:groups", "admin:servers")
-    tab: ClassVar[str] = ""
-
-    async def page(self, template: str, **values: Any) -> None:
-        """Write a template of the administration."""
-        await super().page(
-            template, tab=self.tab, removals=Removals.of(self.settings).all(), **values
-        )
-
-    def note_change(self, what: str, *words: object) -> None:
-        """Leave one line in the hub's log: who has changed what of whom."""
-        self.log.info("Administrator %s " + what, self.name, *words)
-
-    async def show_passwords(self, title: str, given: Mapping[str, str], back: str) -> None:
-        """Show one-time passwords, which nobody can see again.
-
-        Args:
-            title: what has been done.
-            given: names to passwords.
-            back: the page to go on with, without the hub's own path.
-        """
-        await self.page(
-            "administration_passwords.html",
-            title=title,
-            given=given,
-            back=self.hub.base_url + back,
-            sign_in_url=f"{self.request.protocol}://{self.request.host}{self.base_url}",
-        )
 
 
 class MembersPage(AdministrationPage):

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from jupyterhub.handlers.base import BaseHandler
-from jupyterhub.utils import url_escape_path
+from jupyterhub.utils import get_browser_protocol, url_escape_path
 from tornado import web
-from tornado.httputil import url_concat
+from tornado.httputil import HTTPServerRequest, url_concat
 
 from teamhub.config import Config
 from teamhub.errors import AccountError, NotFoundError, RefusedError, StoreError, TeamhubError
-from teamhub.hub.problems import DatabaseAway
+from teamhub.hub.pages.problems import DatabaseAway
 from teamhub.hub.process import current
 from teamhub.store import Store
 
@@ -150,6 +150,14 @@ def sentence(message: str) -> str:
     """Return one of our errors' messages as a sentence of a page."""
     text = message[:1].upper() + message[1:]
     return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def public_url(request: HTTPServerRequest) -> str:
+    """Return the address by which this browser knows us, also behind a server that adds TLS.
+
+    For texts that its owner copies: whoever forges it fools nobody but themselves.
+    """
+    return f"{get_browser_protocol(request)}://{request.host}"
 
 
 def in_path(name: str) -> str:

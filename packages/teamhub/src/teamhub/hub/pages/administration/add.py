@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from teamhub.accounts import Listed, add_user, read_user_file
 from teamhub.errors import AccountError, NotFoundError
-from teamhub.hub.administration import AdministrationPage
+from teamhub.hub.pages.administration.page import AdministrationPage
 from teamhub.store import Store
 
 FILE_BYTES = 256 * 1024

@@ -9,7 +9,7 @@ from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.utils import url_path_join
 from tornado import web
 
-from teamhub.hub.problems import Problem
+from teamhub.hub.pages.problems import Problem
 
 _SERVER = Problem(
     "This notebook server does not answer",

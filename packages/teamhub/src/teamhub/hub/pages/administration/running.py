@@ -11,9 +11,9 @@ from teamhub.accounts import account_name
 from teamhub.config import Config
 from teamhub.errors import NotFoundError
 from teamhub.hub import servers
-from teamhub.hub.administration import AdministrationPage
-from teamhub.hub.home import stop_kernel
-from teamhub.hub.listing import KernelRow, in_utc, kernel_rows, state_of
+from teamhub.hub.pages.administration.page import AdministrationPage
+from teamhub.hub.pages.home import stop_kernel
+from teamhub.hub.pages.listing import KernelRow, in_utc, kernel_rows, state_of
 from teamhub.model import Desired, Kind, Workload
 from teamhub.store import Store
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from teamhub.config import Config
 from teamhub.errors import NotFoundError
-from teamhub.hub.listing import FAILED_SHOWN, KernelRow, kernel_rows, server_rows
+from teamhub.hub.pages.listing import FAILED_SHOWN, KernelRow, kernel_rows, server_rows
+from teamhub.hub.pages.signed_in import SignedInPage, in_path
+from teamhub.hub.pages.tokens import personal_tokens
 from teamhub.hub.servers import NAME_RULES, check_new_server, delete_server, stop_server
-from teamhub.hub.signed_in import SignedInPage, in_path
-from teamhub.hub.tokens import personal_tokens
 from teamhub.model import Kind, Workload
 from teamhub.store import Store
 from teamhub.store.database import now

@@ -11,9 +11,9 @@ from tornado.httputil import url_concat
 
 from teamhub.accounts import MAXIMUM_PASSWORD_LENGTH, change_password, password_rules
 from teamhub.errors import AccountError, RefusedError, StoreError
-from teamhub.hub.problems import DatabaseAway, TooManyAttempts
+from teamhub.hub.pages.problems import DatabaseAway, TooManyAttempts
+from teamhub.hub.pages.sign_in import end_sign_ins
 from teamhub.hub.process import current
-from teamhub.hub.sign_in import end_sign_ins
 from teamhub.store.accounts import Account
 
 

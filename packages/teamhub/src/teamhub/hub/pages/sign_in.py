@@ -22,7 +22,7 @@ from tornado.httputil import url_concat
 
 from teamhub.accounts import change_password, password_rules
 from teamhub.errors import AccountError, RefusedError, StoreError
-from teamhub.hub.problems import DatabaseAway
+from teamhub.hub.pages.problems import DatabaseAway
 from teamhub.hub.process import current
 from teamhub.hub.roles import assign
 from teamhub.store.accounts import Account

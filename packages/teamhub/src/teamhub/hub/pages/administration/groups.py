@@ -9,7 +9,7 @@ from sqlalchemy.orm import selectinload
 
 from teamhub.accounts import account_name, group_name
 from teamhub.errors import NotFoundError, RefusedError
-from teamhub.hub.administration import AdministrationPage
+from teamhub.hub.pages.administration.page import AdministrationPage
 
 
 class GroupsPage(AdministrationPage):

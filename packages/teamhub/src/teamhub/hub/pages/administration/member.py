@@ -8,15 +8,16 @@ from jupyterhub import orm
 
 from teamhub.accounts import account_name, reset_password
 from teamhub.errors import AccountError, NotFoundError, RefusedError
-from teamhub.hub.administration import AdministrationPage, group_names
-from teamhub.hub.administration_groups import find_group
-from teamhub.hub.administration_running import running_rows, stop_kernel, stop_server
-from teamhub.hub.listing import in_utc
+from teamhub.hub.pages.administration.groups import find_group
+from teamhub.hub.pages.administration.members import group_names
+from teamhub.hub.pages.administration.page import AdministrationPage
+from teamhub.hub.pages.administration.running import running_rows, stop_kernel, stop_server
+from teamhub.hub.pages.listing import in_utc
+from teamhub.hub.pages.sign_in import end_sign_ins
+from teamhub.hub.pages.signed_in import in_path
+from teamhub.hub.pages.tokens import is_personal
 from teamhub.hub.removals import Removals, is_left
 from teamhub.hub.roles import assign
-from teamhub.hub.sign_in import end_sign_ins
-from teamhub.hub.signed_in import in_path
-from teamhub.hub.tokens import is_personal
 from teamhub.removal import Home
 from teamhub.store.accounts import Account
 

@@ -16,7 +16,7 @@ from teamhub.accounts import (
 )
 from teamhub.errors import AccountError, RefusedError, StoreError
 from teamhub.hub.address import address_of
-from teamhub.hub.problems import DatabaseAway, TooManyAttempts
+from teamhub.hub.pages.problems import DatabaseAway, TooManyAttempts
 from teamhub.hub.process import current
 from teamhub.hub.throttle import Allowance
 

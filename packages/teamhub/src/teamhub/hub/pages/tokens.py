@@ -13,10 +13,10 @@ from jupyterhub.utils import utcnow
 from sqlalchemy.orm import Session
 
 from teamhub.errors import NotFoundError, RefusedError, StoreError
-from teamhub.hub.listing import in_utc
+from teamhub.hub.pages.listing import in_utc
+from teamhub.hub.pages.signed_in import SignedInPage, public_url
 from teamhub.hub.process import current
 from teamhub.hub.roles import GATEWAY_SCOPE
-from teamhub.hub.signed_in import SignedInPage
 
 NOTE_LENGTH = 100
 """In characters."""
@@ -76,8 +76,8 @@ class TokensPage(SignedInPage):
             note_length=NOTE_LENGTH,
             token=token,
             token_note=note,
-            server_url=_public_url(self.request),
-            gateway_url=f"{_public_url(self.request)}{self.base_url}services/gateway",
+            server_url=public_url(self.request),
+            gateway_url=f"{public_url(self.request)}{self.base_url}services/gateway",
             fault=fault,
         )
 
@@ -162,8 +162,3 @@ def _row(token: Any) -> TokenRow:
         last_used=in_utc(token.last_activity),
         expires=in_utc(token.expires_at),
     )
-
-
-def _public_url(request: Any) -> str:
-    """Return the address that this browser knows us by."""
-    return f"{request.protocol}://{request.host}"
