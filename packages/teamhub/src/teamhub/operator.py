@@ -11,12 +11,12 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 
+from teamhub.asking import Asking
 from teamhub.deployment import Deployment
 from teamhub.errors import NotFoundError, NotRunningError, RefusedError, TeamhubError
 
@@ -87,7 +87,7 @@ class KnownUser:
     last_activity_at: str | None
 
 
-class Operator:
+class Operator(Asking):
     """The hub's API for one deployment. Used as `async with`.
 
     Every call raises NotRunningError where the hub does not answer, RefusedError where it says
@@ -99,27 +99,10 @@ class Operator:
         deployment: whose hub; its ports and secrets are read.
         timeout_seconds: for each answer.
         """
-        self._timeout_seconds = timeout_seconds
+        token = deployment.secrets().operator_token
+        super().__init__(timeout_seconds, headers={"Authorization": f"token {token}"})
         self._deployment = deployment
         self._url = deployment.hub_api_url()
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Operator:
-        self._session = aiohttp.ClientSession(
-            headers={"Authorization": f"token {self._deployment.secrets().operator_token}"},
-            timeout=aiohttp.ClientTimeout(total=self._timeout_seconds),
-            trust_env=False,
-        )
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def ensure_user(self, name: str) -> None:
         """Make the hub know a user who has not signed in yet. Of one that it knows: nothing."""
@@ -277,7 +260,6 @@ class Operator:
         *,
         also_fine: int | None = None,
     ) -> Any:
-        assert self._session is not None
         try:
             async with self._session.request(
                 method, self._url + path, json=body, headers={"Accept": _PAGE}

@@ -19,7 +19,8 @@ from teamhub.config import CONFIG_NAME, Config
 from teamhub.config.documentation import setting, settings_toml
 from teamhub.config.load import load_text
 from teamhub.deployment import unusable, write_private
-from teamhub.doctor.settings import is_loopback, remarks
+from teamhub.doctor.settings import remarks
+from teamhub.engines.border import is_loopback
 from teamhub.errors import AccountError, ConfigError, RefusedError
 from teamhub.supervisor.lock import holder
 from teamhub.supervisor.surroundings import adopt, dev_of

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from types import TracebackType
 from urllib.parse import urljoin
 
 import aiohttp
+
+from teamhub.asking import Asking
 
 _ANSWER_SECONDS = 30
 
@@ -38,31 +39,16 @@ class Page:
         return next((form for form in parser.forms if name in form.names), None)
 
 
-class Browser:
+class Browser(Asking):
     """Keeps cookies, as a browser does. Used as `async with`. Never through a web proxy.
 
     Every call raises aiohttp.ClientError, OSError or TimeoutError where nobody answers.
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
         # The address may be a number, for which a jar keeps nothing by itself.
-        self._session = aiohttp.ClientSession(
-            cookie_jar=aiohttp.CookieJar(unsafe=True),
-            timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS),
-            trust_env=False,
-        )
-
-    async def __aenter__(self) -> Browser:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._session.close()
+        super().__init__(_ANSWER_SECONDS, cookie_jar=aiohttp.CookieJar(unsafe=True))
+        self._url = url
 
     async def get(self, path: str) -> Page:
         """Open a page; a redirection is not followed."""

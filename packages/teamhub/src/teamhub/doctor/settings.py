@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import shutil
 from collections.abc import Iterator
@@ -42,16 +41,6 @@ def remarks(config: Config) -> list[Remark]:
     return sorted(found, key=lambda one: not one.fatal)
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _addresses(config: Config) -> Iterator[Remark]:
     try:
         account_name(config.hub.admin)
@@ -59,7 +48,7 @@ def _addresses(config: Config) -> Iterator[Remark]:
         yield Remark("hub.admin", str(error), fatal=True)
     if config.proxy.port < 1024 and os.geteuid() != 0:
         yield Remark("proxy.port", f"is {config.proxy.port}, and those below 1024 need root")
-    if not is_loopback(config.proxy.host):
+    if not border.is_loopback(config.proxy.host):
         yield Remark(
             "proxy.host",
             f"is {config.proxy.host}: passwords cross the network unencrypted; put a server with "

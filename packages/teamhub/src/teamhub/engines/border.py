@@ -65,7 +65,7 @@ def first_uid(config: Config) -> tuple[int | None, str]:
     )
     if possible:
         return config.engine.process.first_uid, why
-    if not _is_loopback(config.proxy.host):
+    if not is_loopback(config.proxy.host):
         raise ConfigError(
             f"proxy.host: is {config.proxy.host!r}, but engine process is no border between "
             f"members here ({why}); use 127.0.0.1, or make engine.process.uid_per_member possible"
@@ -73,7 +73,8 @@ def first_uid(config: Config) -> tuple[int | None, str]:
     return None, why
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches an address."""
     if host == "localhost":
         return True
     try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 
 import aiohttp
 
+from teamhub.asking import Asking
 from teamhub.deployment import Deployment
 from teamhub.supervisor.programs import GATEWAY, HUB, PROXY
 
@@ -31,30 +31,15 @@ class Readiness:
         return "; ".join(self.problems.values()) or "ready"
 
 
-class Checks:
+class Checks(Asking):
     """Asks a deployment through its public address.
 
     Used as `async with`. Never goes through the machine's web proxy: it is this machine.
     """
 
     def __init__(self, deployment: Deployment) -> None:
+        super().__init__(_ANSWER_SECONDS)
         self._url = deployment.public_url()
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Checks:
-        self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS), trust_env=False
-        )
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def check(self) -> Readiness:
         """Return what works now. Never raises."""
@@ -76,7 +61,6 @@ class Checks:
         return Readiness(problems)
 
     async def _get(self, path: str) -> _Answer:
-        assert self._session is not None
         try:
             async with self._session.get(self._url + path, allow_redirects=False) as response:
                 text = await response.text(errors="replace")

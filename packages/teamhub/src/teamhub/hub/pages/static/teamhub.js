@@ -48,21 +48,15 @@
     });
   }
 
-  // Asking first, and sending once.
-  for (const form of document.querySelectorAll("form[data-confirm], form[data-once]")) {
+  // Sending once.
+  for (const form of document.querySelectorAll("form[data-once]")) {
     form.addEventListener("submit", (event) => {
       if (form.dataset.sent) {
         event.preventDefault();
         return;
       }
-      if (form.dataset.confirm && !window.confirm(form.dataset.confirm)) {
-        event.preventDefault();
-        return;
-      }
-      if (form.dataset.once !== undefined) {
-        form.dataset.sent = "yes";
-        form.setAttribute("aria-busy", "true");
-      }
+      form.dataset.sent = "yes";
+      form.setAttribute("aria-busy", "true");
     });
   }
   // A page that a browser takes out of its memory, by "back", can be sent again.
