@@ -185,7 +185,8 @@ def test_commands_where_the_settings_in_force_are_damaged(
         answer = command(*arguments, "--data-dir", data_dir)
         assert answer.code == 1
         assert answer.said() == (
-            f"teamhub: {path}: is damaged; `teamhub up --data-dir {data_dir}` writes it anew"
+            f"teamhub: {path}: cannot be understood: it is damaged, or of another teamhub; "
+            f"`teamhub up --data-dir {data_dir}` writes it anew"
         )
     assert snapshot(data_dir) == before
 
