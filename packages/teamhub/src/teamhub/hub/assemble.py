@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from teamhub.deployment import Deployment
-from teamhub.hub import assets
+from teamhub.hub import assets, origin
 from teamhub.hub.logs import RequestIds, log_request
 from teamhub.hub.pages import template_variables
 from teamhub.hub.roles import GATEWAY, GATEWAY_SCOPE, administrator_role
@@ -166,7 +166,11 @@ def _logs(deployment: Deployment) -> dict[str, Any]:
             "root": {"level": "WARNING", "handlers": ["console"]},
             "loggers": {"teamhub": {"level": level}, "JupyterHub": {"propagate": False}},
         },
-        "tornado_settings": {"transforms": [RequestIds], "log_function": log_request},
+        "tornado_settings": {
+            "transforms": [RequestIds],
+            "log_function": log_request,
+            "headers": dict(origin.HEADERS),
+        },
     }
 
 

@@ -1,0 +1,55 @@
+"""What the hub withholds: from scripts of other members' servers, administrators and strangers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+from hub_pages import SignedIn
+from hub_standins import RunningHub
+from teamhub.store import Store
+
+pytestmark = pytest.mark.node
+
+SCRIPTS = [
+    {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": "empty"}
+    for mode in ("cors", "no-cors", "same-origin")
+]
+"""What Chromium says of `fetch` by another member's page, which has the hub's origin."""
+
+NAVIGATION = {
+    "Sec-Fetch-Site": "same-origin",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Dest": "document",
+}
+
+
+@pytest.fixture
+async def administrator(hub: RunningHub, store: Store) -> AsyncIterator[SignedIn]:
+    """A browser of a new administrator."""
+    async with SignedIn(hub.deployment.public_url()) as browser:
+        await browser.first_sign_in(store, f"adm-{uuid.uuid4().hex[:8]}", admin=True)
+        yield browser
+
+
+async def test_another_members_script_reads_nothing(administrator: SignedIn) -> None:
+    for path in ("/home", "/token", "/account", "/administration", "/nothing", "/api/user"):
+        await administrator.get(f"/hub{path}", headers=NAVIGATION)
+        assert administrator.name in administrator.text
+        for headers in (*SCRIPTS, NAVIGATION | {"Sec-Fetch-Dest": "iframe"}):
+            await administrator.get(f"/hub{path}", headers=headers)
+            assert administrator.name not in administrator.text, (path, headers)
+            assert administrator.xsrf not in administrator.text, (path, headers)
+
+
+async def test_a_script_of_ours_proves_it(administrator: SignedIn) -> None:
+    for given, shown in ((administrator.xsrf, True), ("x", False), ("", False)):
+        await administrator.get("/hub/home?part=lists", headers=SCRIPTS[0] | {"X-XSRFToken": given})
+        assert ("Your notebook server" in administrator.text) is shown, given
+
+
+async def test_a_window_of_ours_is_nobodys(administrator: SignedIn) -> None:
+    for path in ("/hub/home", "/hub/login", "/hub/nothing"):
+        await administrator.get(path)
+        assert administrator.headers["Cross-Origin-Opener-Policy"] == "noopener-allow-popups"
