@@ -53,3 +53,17 @@ async def test_a_window_of_ours_is_nobodys(administrator: SignedIn) -> None:
     for path in ("/hub/home", "/hub/login", "/hub/nothing"):
         await administrator.get(path)
         assert administrator.headers["Cross-Origin-Opener-Policy"] == "noopener-allow-popups"
+
+
+async def test_an_administrator_gives_nobody_another_name(
+    administrator: SignedIn, store: Store, hub: RunningHub
+) -> None:
+    """With the hub's user renamed, a browser would be somebody else's, with their files."""
+    async with SignedIn(hub.deployment.public_url()) as victim:
+        await victim.first_sign_in(store, f"mem-{uuid.uuid4().hex[:8]}")
+        for name in (victim.name, administrator.name):
+            status = await administrator.call("PATCH", f"users/{name}", name="somebody-else")
+            assert (status, "name cannot be changed" in administrator.text) == (400, True)
+        assert await victim.is_signed_in()
+    same = administrator.name
+    assert await administrator.call("PATCH", f"users/{same}", name=same) == 200

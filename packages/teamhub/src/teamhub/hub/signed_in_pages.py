@@ -10,6 +10,7 @@ from teamhub.hub.administration_running import RunningPage
 from teamhub.hub.home import HomePage
 from teamhub.hub.servers import ServerApi
 from teamhub.hub.tokens import TokenApi, TokensPage
+from teamhub.hub.users import UserApi
 
 
 def signed_in_pages() -> list[tuple[str, type]]:
@@ -23,6 +24,7 @@ def signed_in_pages() -> list[tuple[str, type]]:
         ("/administration/groups", GroupsPage),
         ("/administration/add", AddMembersPage),
         ("/administration/running", RunningPage),
+        (r"/api/users/([^/]+)", UserApi),
         (r"/api/users/([^/]+)/server", ServerApi),
         (r"/api/users/([^/]+)/servers/([^/]*)", ServerApi),
         (r"/api/users/([^/]+)/tokens/([^/]*)", TokenApi),
