@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 from hub_pages import SignedIn
-from hub_standins import RunningHub
+from hub_standins import DEADLINE_SECONDS, RunningHub
+from teamhub.hub.requests import BODY_BYTES
 from teamhub.store import Store
 
 pytestmark = pytest.mark.node
@@ -67,3 +70,19 @@ async def test_an_administrator_gives_nobody_another_name(
         assert await victim.is_signed_in()
     same = administrator.name
     assert await administrator.call("PATCH", f"users/{same}", name=same) == 200
+
+
+async def test_a_body_that_is_too_long_is_not_taken(
+    hub: RunningHub, http_session: aiohttp.ClientSession
+) -> None:
+    """Straight at the hub, where a stranger's requests come out of the proxy."""
+    address = f"http://127.0.0.1:{hub.ports.hub}/hub/login"
+    async with http_session.post(address, data=b"x" * (BODY_BYTES - 1024)) as answer:
+        assert answer.status == 403
+    reader, writer = await asyncio.open_connection("127.0.0.1", hub.ports.hub)
+    writer.write(
+        f"POST /hub/login HTTP/1.1\r\nHost: x\r\nContent-Length: {BODY_BYTES + 1}\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        assert (await reader.read()).partition(b"\r\n")[0] in {b"", b"HTTP/1.1 400 Bad Request"}
+    writer.close()
