@@ -86,3 +86,15 @@ async def test_a_body_that_is_too_long_is_not_taken(
     async with asyncio.timeout(DEADLINE_SECONDS):
         assert (await reader.read()).partition(b"\r\n")[0] in {b"", b"HTTP/1.1 400 Bad Request"}
     writer.close()
+
+
+async def test_a_status_of_thousands_of_digits(browser: SignedIn) -> None:
+    await browser.get(f"/hub/error/{'9' * 5000}")
+    assert browser.status == 404
+
+
+@pytest.mark.parametrize("path", ["%00", "logo.svg%00", "..%2fassemble.py", "/etc/passwd", ""])
+async def test_an_asset_that_cannot_be_one(browser: SignedIn, path: str) -> None:
+    await browser.get(f"/hub/assets/{path}")
+    assert browser.status in {403, 404}
+    assert "import" not in browser.text
