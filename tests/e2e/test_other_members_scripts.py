@@ -29,8 +29,12 @@ _OPEN = """async (url) => {
   while (Date.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 50));
     if (other.closed) return "closed";
-    if (other.location.href !== "about:blank" && other.document.readyState === "complete") {
-      return other.document.documentElement.outerHTML;
+    try {
+      if (other.location.href !== "about:blank" && other.document.readyState === "complete") {
+        return other.document.documentElement.outerHTML;
+      }
+    } catch (error) {
+      return "closed"; // just being taken away from us
     }
   }
   return "neither";
