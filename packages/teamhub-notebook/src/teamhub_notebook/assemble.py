@@ -11,6 +11,10 @@ from teamhub_notebook.settings import Settings
 UNLIMITED_BYTES = 2**62
 """For limits whose only effect would be that a large message is lost."""
 
+HEADERS = {"Cross-Origin-Opener-Policy": "noopener-allow-popups"}
+"""Of every answer: a page that opens one of ours in another window gets no hold of that window.
+It may be another member's, whose notebook server has the same origin."""
+
 
 def assemble(environ: Mapping[str, str]) -> Config:
     """Return the traits of a notebook server, as an environment asks for them.
@@ -45,7 +49,10 @@ def _serve(config: Config, settings: Settings) -> None:
     server.terminals_enabled = True
     # Closing idle servers is the hub's business, closing idle kernels the gateway's.
     server.shutdown_no_activity_timeout = 0
-    server.tornado_settings = {"websocket_max_message_size": UNLIMITED_BYTES}
+    server.tornado_settings = {
+        "websocket_max_message_size": UNLIMITED_BYTES,
+        "headers": dict(HEADERS),
+    }
     server.max_buffer_size = UNLIMITED_BYTES
     config.HubAuth.api_token = settings.token
 

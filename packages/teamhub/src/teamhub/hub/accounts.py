@@ -15,7 +15,7 @@ from traitlets import default
 
 from teamhub.accounts import NAME_PATTERN, check
 from teamhub.errors import StoreError
-from teamhub.hub.address import address_of
+from teamhub.hub.address import address_of, network_of
 from teamhub.hub.pages.addresses import Page, pages
 from teamhub.hub.pages.problems import DatabaseAway, TooManyAttempts
 from teamhub.hub.pages.sign_in import NewPasswordNeeded, NotApprovedYet
@@ -90,7 +90,8 @@ class AccountAuthenticator(Authenticator):  # type: ignore[misc]
             TooManyAttempts: the next attempt has to wait.
             DatabaseAway: a 503.
         """
-        attempt = (name.strip().lower()[:64], address_of(request))
+        address = address_of(request)
+        attempt = (name.strip().lower()[:64], network_of(address))
         wait_seconds = self.throttle.attempt(*attempt)
         if wait_seconds:
             raise TooManyAttempts("failed attempts", wait_seconds)
@@ -104,7 +105,7 @@ class AccountAuthenticator(Authenticator):  # type: ignore[misc]
         if account is None:
             # Not the name as it was typed: it may be a password.
             what = f"a wrong password for {known.name}" if known else "there is no such account"
-            self.log.warning("Sign-in refused, from %s: %s", attempt[1], what)
+            self.log.warning("Sign-in refused, from %s: %s", address, what)
             return None
         self.throttle.succeeded(*attempt)
         return account

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address, ip_address, ip_network
+
 from tornado.httputil import HTTPServerRequest
 
 
@@ -23,3 +25,18 @@ def address_of(request: HTTPServerRequest) -> str:
 def _plain(address: str) -> str:
     """Return an address as it is written elsewhere: a socket for both kinds has its own way."""
     return address.strip().lower().removeprefix("::ffff:")
+
+
+def network_of(address: str) -> str:
+    """Return what whoever has an address can change it within: of IPv6 the /64, else nothing.
+
+    For counting: one line to the internet has more IPv6 addresses than could be counted.
+    """
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(found, IPv6Address):
+        return address
+    mapped = found.ipv4_mapped
+    return str(mapped or ip_network((found, 64), strict=False))

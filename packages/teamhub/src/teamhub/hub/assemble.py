@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from teamhub.deployment import Deployment
+from teamhub.hub import origin
 from teamhub.hub.logs import RequestIds, log_request
 from teamhub.hub.pages import assets
 from teamhub.hub.pages.addresses import TEMPLATES, template_variables
@@ -166,7 +167,11 @@ def _logs(deployment: Deployment) -> dict[str, Any]:
             "root": {"level": "WARNING", "handlers": ["console"]},
             "loggers": {"teamhub": {"level": level}, "JupyterHub": {"propagate": False}},
         },
-        "tornado_settings": {"transforms": [RequestIds], "log_function": log_request},
+        "tornado_settings": {
+            "transforms": [RequestIds],
+            "log_function": log_request,
+            "headers": dict(origin.HEADERS),
+        },
     }
 
 

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from tornado import web
 from tornado.web import StaticFileHandler
 
 DIRECTORY = Path(__file__).parent / "static"
@@ -22,6 +23,17 @@ _CACHE_SECONDS = 365 * 24 * 3600
 
 class AssetHandler(StaticFileHandler):
     """The files of `DIRECTORY`. Give it that as `path`."""
+
+    @classmethod
+    def get_absolute_path(cls, root: str, path: str) -> str:
+        """Return where a file would be. What cannot be a file's name is a file that is not there.
+
+        Raises:
+            web.HTTPError: 404.
+        """
+        if "\0" in path:
+            raise web.HTTPError(404)
+        return str(super().get_absolute_path(root, path))
 
     def get_cache_time(self, path: str, modified: object, mime_type: str) -> int:
         """Return for how many seconds a browser may keep it: for long if the address says which."""

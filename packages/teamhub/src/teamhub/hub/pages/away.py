@@ -43,7 +43,8 @@ class AwayHandler(BaseHandler):  # type: ignore[misc]
 
     async def get(self, code: str) -> None:
         """Answer with a page, or with JSON where a program has asked."""
-        status = int(code)
+        # Anybody can ask: Python makes no number of thousands of digits.
+        status = int(code) if len(code) == 3 else 0
         if not HTTPStatus.BAD_REQUEST <= status <= 599:
             raise web.HTTPError(404)
         path = self.get_query_argument("url", "").partition("?")[0]

@@ -15,7 +15,7 @@ from teamhub.accounts import (
     sign_up,
 )
 from teamhub.errors import AccountError, RefusedError, StoreError
-from teamhub.hub.address import address_of
+from teamhub.hub.address import address_of, network_of
 from teamhub.hub.pages.problems import DatabaseAway, TooManyAttempts
 from teamhub.hub.process import current
 from teamhub.hub.throttle import Allowance
@@ -74,7 +74,7 @@ class SignUpHandler(BaseHandler):  # type: ignore[misc]
 
     async def _add(self, given: Mapping[str, str], password: str) -> None:
         address = address_of(self.request)
-        wait_seconds = _allowance.attempt(address)
+        wait_seconds = _allowance.attempt(network_of(address))
         if wait_seconds:
             raise TooManyAttempts("sign-ups from where you are", wait_seconds)
         settings = current().config.accounts
@@ -88,7 +88,7 @@ class SignUpHandler(BaseHandler):  # type: ignore[misc]
                 waiting_limit=settings.waiting_sign_ups,
             )
         except StoreError as error:
-            _allowance.withdraw(address)
+            _allowance.withdraw(network_of(address))
             raise DatabaseAway(error) from None
         self.log.info("%s has asked for an account, from %s", account.name, address)
 

@@ -60,7 +60,10 @@
       if (document.hidden || dialog.open || sending || hasSelection(lists)) {
         return;
       }
-      const answer = await fetch(lists.dataset.refreshFrom, { redirect: "manual" });
+      const answer = await fetch(lists.dataset.refreshFrom, {
+        redirect: "manual",
+        headers: { "X-XSRFToken": window.jhdata.xsrf_token },
+      });
       if (!answer.ok) {
         return;
       }
