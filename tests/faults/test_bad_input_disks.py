@@ -9,9 +9,11 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bad_input import command, free_port, snapshot
+from patience import eventually
 from team import TeamServer, wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.node, pytest.mark.timeout(300)]
@@ -123,6 +125,35 @@ async def test_a_disk_that_fills_up_while_it_runs(disk: Disk) -> None:
     names = json.loads(listed.out)
     assert {user["name"] for user in names} >= {"admin", member.name, "late"}
     assert os.path.ismount(disk.path)
+
+
+async def test_a_full_disk_is_not_told_as_a_bad_token(disk: Disk) -> None:
+    """The hub notes when a token was used last, and of one that it cannot note it is not sure."""
+    server = TeamServer(disk.path / "data")
+    server.start()
+    try:
+        member = server.member()
+        async with member.http() as http:
+
+            async def ask(path: str) -> tuple[int, Any]:
+                async with http.get(path) as response:
+                    return response.status, await response.json()
+
+            async def is_ready() -> bool:
+                return (await ask("readyz"))[0] == 200
+
+            await eventually("it is ready", is_ready)
+            disk.fill()
+            status, problem = await ask("api/kernels")
+            assert (status, problem["message"]) == (
+                503,
+                "the hub cannot be asked who you are; try again in a moment",
+            )
+            disk.make_room()
+            await eventually("it is ready again", is_ready)
+            assert await ask("api/kernels") == (200, [])
+    finally:
+        server.stop()
 
 
 def test_ctrl_c_on_a_full_disk_ends_everything_all_the_same(disk: Disk) -> None:

@@ -25,6 +25,7 @@ from teamhub.hub.pages.sign_in import SignInHandler, SignOutHandler
 from teamhub.hub.pages.sign_up import SignUpHandler, WaitingHandler
 from teamhub.hub.pages.tokens import TokenApi, TokensPage
 from teamhub.hub.servers import ServerApi
+from teamhub.hub.token_owner import TokenOwnerApi
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -48,6 +49,7 @@ def pages() -> list[Page]:
         ("/administration/groups", GroupsPage),
         ("/administration/add", AddMembersPage),
         ("/administration/running", RunningPage),
+        ("/api/user", TokenOwnerApi),
         (r"/api/users/([^/]+)/server", ServerApi),
         (r"/api/users/([^/]+)/servers/([^/]*)", ServerApi),
         (r"/api/users/([^/]+)/tokens/([^/]*)", TokenApi),
