@@ -127,7 +127,7 @@ async def test_a_disk_that_fills_up_while_it_runs(disk: Disk) -> None:
     assert os.path.ismount(disk.path)
 
 
-async def test_a_full_disk_is_not_told_as_a_bad_token(disk: Disk) -> None:
+async def test_a_full_disk_is_not_told_as_a_bad_token_nor_as_ready(disk: Disk) -> None:
     """The hub notes when a token was used last, and of one that it cannot note it is not sure."""
     server = TeamServer(disk.path / "data")
     server.start()
@@ -149,6 +149,14 @@ async def test_a_full_disk_is_not_told_as_a_bad_token(disk: Disk) -> None:
                 503,
                 "the hub cannot be asked who you are; try again in a moment",
             )
+
+            async def is_not_ready() -> bool:
+                return not await is_ready()
+
+            await eventually("it is not ready", is_not_ready)
+            status, readiness = await ask("readyz")
+            assert (status, readiness["ready"]) == (503, False)
+            assert readiness["checks"]["database"] is False
             disk.make_room()
             await eventually("it is ready again", is_ready)
             assert await ask("api/kernels") == (200, [])
