@@ -150,13 +150,20 @@ async def test_a_full_disk_is_not_told_as_a_bad_token_nor_as_ready(disk: Disk) -
                 "the hub cannot be asked who you are; try again in a moment",
             )
 
-            async def is_not_ready() -> bool:
-                return not await is_ready()
+            assert (await ask("readyz"))[0] == 503
 
-            await eventually("it is not ready", is_not_ready)
-            status, readiness = await ask("readyz")
-            assert (status, readiness["ready"]) == (503, False)
-            assert readiness["checks"]["database"] is False
+            async def cannot_be_written() -> bool:
+                return (await ask("readyz"))[1]["checks"]["database"] is False
+
+            # Writing is tried every few seconds.
+            await eventually("that the database cannot be written is seen", cannot_be_written)
+            assert (await ask("readyz"))[1]["checks"]["disk"] is False
+            shown = await asyncio.to_thread(command, "status", "--data-dir", server.data_dir)
+            assert shown.code == 1
+            assert "not ready" in shown.out
+            assert "not ready: the database cannot be read and written" in shown.out
+            assert "0 of 64 MiB free" in shown.out
+            assert "the data directory's disk is full: 0 of 64 MiB free" in shown.out
             disk.make_room()
             await eventually("it is ready again", is_ready)
             assert await ask("api/kernels") == (200, [])

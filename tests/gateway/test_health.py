@@ -81,7 +81,10 @@ async def test_ready_and_healthy_without_a_token(server: TeamServer) -> None:
     assert await ask(server, "healthz") == (200, {"ok": True})
     assert await ask(server, "readyz") == (
         200,
-        {"ready": True, "checks": {"database": True, "hub": True, "disk": True, "dispatcher": True}},
+        {
+            "ready": True,
+            "checks": {"database": True, "hub": True, "disk": True, "dispatcher": True},
+        },
     )
     status, version = await ask(server, "api")
     assert (status, set(version)) == (200, {"version"})

@@ -12,11 +12,11 @@ from cli_rig import Answer, on_a_terminal
 from rich.console import Console
 from teamhub.cli.status import screen
 from teamhub.deployment import Deployment
+from teamhub.disk import Disk
 from teamhub.model import Desired, Kind, Status, Workload
 from teamhub.reasons import Reason
 from teamhub.supervisor import problems
 from teamhub.supervisor.state import (
-    Disk,
     MemberState,
     NodeState,
     ProcessState,
@@ -25,7 +25,7 @@ from teamhub.supervisor.state import (
 )
 
 Command = Callable[..., Answer]
-GIB = 1024**3
+MIB, GIB = 1024**2, 1024**3
 NOW = datetime.now(UTC)
 
 
@@ -109,6 +109,24 @@ def test_one_that_is_not_ready_says_why() -> None:
     lines = shown(state(problems=["the sign-in page answers 503"], ready_since=None))
     assert "not ready" in lines[0]
     assert lines[1] == "  the sign-in page answers 503"
+
+
+@pytest.mark.parametrize(
+    ("free", "total", "said"),
+    [
+        (0, 64 * MIB, "full: 0 of 64 MiB free"),
+        (50 * MIB, GIB, "nearly full: 50 MiB of 1.0 GiB free"),
+        (900 * MIB, 2 * GIB, "filling up: 900 MiB of 2.0 GiB free"),
+        (40 * GIB, 1000 * GIB, "filling up: 40.0 of 1000.0 GiB free"),
+    ],
+)
+def test_a_disk_with_little_room_is_a_problem(free: int, total: int, said: str) -> None:
+    problem = problems.of_disk(Disk(total, free), NOW)
+    assert problem is not None
+    lines = shown(state(disk=Disk(total, free), last_problems=[problem]))
+    assert any(line.endswith(f"  the data directory's disk is {said}") for line in lines), lines
+    assert any("-> delete or move what is not needed" in line for line in lines)
+    assert problems.of_disk(Disk(1000 * GIB, 60 * GIB), NOW) is None
 
 
 def test_one_with_nothing_to_tell_is_short() -> None:

@@ -99,7 +99,7 @@ async def test_a_hub_that_cannot_say(
 async def test_a_hub_that_cannot_say_of_one_token(
     access: Access, hub: HubStandIn, clock: Clock
 ) -> None:
-    """On a full disk the hub knows whom it has just seen, us among them, and is unsure of others."""
+    """On a full disk the hub knows whom it has just seen, us among them, and no others."""
     await access.caller("t")
     hub.knows("new", "bob")
     hub.unsure = {"t", "new"}

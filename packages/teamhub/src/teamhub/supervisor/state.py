@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import platform
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import psutil
 
 from teamhub.deployment import Deployment
+from teamhub.disk import Disk
 from teamhub.errors import NotRunningError, StoreError
 from teamhub.model import Kind, Node, Status, Workload
 from teamhub.store import Store
@@ -80,14 +80,6 @@ class Queued:
 
 
 @dataclass(frozen=True)
-class Disk:
-    """The file system of the data directory."""
-
-    total_bytes: int
-    free_bytes: int
-
-
-@dataclass(frozen=True)
 class Failure:
     """A workload that failed lately."""
 
@@ -110,7 +102,8 @@ class State:
         queued: what waits, longest first.
         waiting_sign_ups: how many wait for approval.
         failures: the last ones, newest first.
-        last_problems: those and ends of processes, newest first, with what to do.
+        last_problems: those, ends of processes and a disk with little room, newest first,
+            with what to do.
     """
 
     url: str
@@ -175,6 +168,8 @@ async def state_of(deployment: Deployment) -> State:
         for p in processes
         if p.last_exit_at is not None
     ]
+    disk = disk_of(deployment)
+    little_room = troubles.of_disk(disk, datetime.now(UTC)) if disk is not None else None
     return State(
         url=deployment.public_url(),
         data_dir=str(deployment.data_dir),
@@ -196,10 +191,15 @@ async def state_of(deployment: Deployment) -> State:
             for w in stored.living
             if w.status is Status.QUEUED
         ],
-        disk=disk_of(deployment),
+        disk=disk,
         waiting_sign_ups=stored.waiting_sign_ups,
         last_problems=troubles.newest(
-            [*ended, *map(troubles.of_workload, stored.failed)], _FAILURES_SHOWN
+            [
+                *([little_room] if little_room is not None else []),
+                *ended,
+                *map(troubles.of_workload, stored.failed),
+            ],
+            _FAILURES_SHOWN,
         ),
     )
 
@@ -234,10 +234,9 @@ def processes_of(noted: record.Record | None, supervisor: psutil.Process) -> lis
 def disk_of(deployment: Deployment) -> Disk | None:
     """Return the space of the data directory, None where it cannot be told."""
     try:
-        usage = shutil.disk_usage(deployment.data_dir)
+        return Disk.of(deployment.data_dir)
     except OSError:
         return None
-    return Disk(usage.total, usage.free)
 
 
 def _memory(pid: int | None) -> int | None:
