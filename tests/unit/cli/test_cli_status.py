@@ -52,7 +52,7 @@ def state(**more: Any) -> State:
     values: dict[str, Any] = {
         "url": "http://127.0.0.1:8000",
         "data_dir": "/srv/teamhub",
-        "ready_since": NOW - timedelta(days=3),
+        "up_since": NOW - timedelta(days=3),
         "problems": [],
         "processes": [
             ProcessState(name, 1234567, NOW - timedelta(days=3), memory_bytes=128 * 1024**2)
@@ -88,7 +88,7 @@ def test_a_small_team_fits_a_small_terminal() -> None:
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
     for part in (
-        "http://127.0.0.1:8000  ready since 3 d",
+        "http://127.0.0.1:8000  ready, up for 3 d",
         "40.0 of 1000.0 GiB free",
         "2 wait for approval",
         "128 MiB",
@@ -106,9 +106,15 @@ def test_a_small_team_fits_a_small_terminal() -> None:
 
 
 def test_one_that_is_not_ready_says_why() -> None:
-    lines = shown(state(problems=["the sign-in page answers 503"], ready_since=None))
-    assert "not ready" in lines[0]
+    lines = shown(state(problems=["the sign-in page answers 503"], up_since=None))
+    assert "not ready  teamhub" in lines[0]
     assert lines[1] == "  the sign-in page answers 503"
+
+
+def test_how_long_it_is_up_is_not_how_long_it_is_ready() -> None:
+    """The hub was killed in between, or just now."""
+    assert "  ready, up for 3 d" in shown(state())[0]
+    assert "  not ready, up for 3 d" in shown(state(problems=["the hub is away"]))[0]
 
 
 @pytest.mark.parametrize(

@@ -87,9 +87,9 @@ def _print(renderable: RenderableType) -> None:
 
 
 def _parts(state: State) -> Iterator[RenderableType]:
-    since = f" since {ago(state.ready_since)}" if state.ready_since else ""
-    ready = Text(f"ready{since}", "green") if state.ready else Text("not ready", "bold red")
-    yield Text.assemble((state.url, "bold"), "  ", ready, f"  teamhub {version('teamhub')}")
+    ready = Text("ready", "green") if state.ready else Text("not ready", "bold red")
+    up = f", up for {ago(state.up_since)}" if state.up_since else ""
+    yield Text.assemble((state.url, "bold"), "  ", ready, f"{up}  teamhub {version('teamhub')}")
     for problem in state.problems:
         yield Text(f"  {problem}", "red")
     disk = _space(state.disk) if state.disk is not None else Text()

@@ -96,6 +96,7 @@ class State:
     """A deployment that runs.
 
     Attributes:
+        up_since: when all was ready for the first time; it may not have been all the while.
         problems: what does not work, in words; empty where it is ready.
         workloads: for each kind, how many there are in each status.
         members: those who have something, who has most first.
@@ -108,7 +109,7 @@ class State:
 
     url: str
     data_dir: str
-    ready_since: datetime | None
+    up_since: datetime | None
     problems: Sequence[str]
     processes: Sequence[ProcessState]
     workloads: Mapping[str, Mapping[str, int]]
@@ -173,7 +174,7 @@ async def state_of(deployment: Deployment) -> State:
     return State(
         url=deployment.public_url(),
         data_dir=str(deployment.data_dir),
-        ready_since=noted.ready_since if noted is not None else None,
+        up_since=noted.up_since if noted is not None else None,
         problems=problems,
         processes=processes,
         workloads={
