@@ -9,9 +9,11 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bad_input import command, free_port, snapshot
+from patience import eventually
 from team import TeamServer, wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.node, pytest.mark.timeout(300)]
@@ -123,6 +125,50 @@ async def test_a_disk_that_fills_up_while_it_runs(disk: Disk) -> None:
     names = json.loads(listed.out)
     assert {user["name"] for user in names} >= {"admin", member.name, "late"}
     assert os.path.ismount(disk.path)
+
+
+async def test_a_full_disk_is_not_told_as_a_bad_token_nor_as_ready(disk: Disk) -> None:
+    """The hub notes when a token was used last, and of one that it cannot note it is not sure."""
+    server = TeamServer(disk.path / "data")
+    server.start()
+    try:
+        member = server.member()
+        async with member.http() as http:
+
+            async def ask(path: str) -> tuple[int, Any]:
+                async with http.get(path) as response:
+                    return response.status, await response.json()
+
+            async def is_ready() -> bool:
+                return (await ask("readyz"))[0] == 200
+
+            await eventually("it is ready", is_ready)
+            disk.fill()
+            status, problem = await ask("api/kernels")
+            assert (status, problem["message"]) == (
+                503,
+                "the hub cannot be asked who you are; try again in a moment",
+            )
+
+            assert (await ask("readyz"))[0] == 503
+
+            async def cannot_be_written() -> bool:
+                return (await ask("readyz"))[1]["checks"]["database"] is False
+
+            # Writing is tried every few seconds.
+            await eventually("that the database cannot be written is seen", cannot_be_written)
+            assert (await ask("readyz"))[1]["checks"]["disk"] is False
+            shown = await asyncio.to_thread(command, "status", "--data-dir", server.data_dir)
+            assert shown.code == 1
+            assert "not ready" in shown.out
+            assert "not ready: the database cannot be read and written" in shown.out
+            assert "0 of 64 MiB free" in shown.out
+            assert "the data directory's disk is full: 0 of 64 MiB free" in shown.out
+            disk.make_room()
+            await eventually("it is ready again", is_ready)
+            assert await ask("api/kernels") == (200, [])
+    finally:
+        server.stop()
 
 
 def test_ctrl_c_on_a_full_disk_ends_everything_all_the_same(disk: Disk) -> None:

@@ -81,7 +81,10 @@ async def test_ready_and_healthy_without_a_token(server: TeamServer) -> None:
     assert await ask(server, "healthz") == (200, {"ok": True})
     assert await ask(server, "readyz") == (
         200,
-        {"ready": True, "checks": {"database": True, "hub": True, "dispatcher": True}},
+        {
+            "ready": True,
+            "checks": {"database": True, "hub": True, "disk": True, "dispatcher": True},
+        },
     )
     status, version = await ask(server, "api")
     assert (status, set(version)) == (200, {"version"})
@@ -97,7 +100,12 @@ async def test_the_hub_is_away(server: TeamServer, member: Member) -> None:
             assert (await ask(server, "healthz"))[0] == 200
             status, body = await ask(server, "readyz")
             assert (status, body["ready"]) == (503, False)
-            assert body["checks"] == {"database": True, "hub": False, "dispatcher": True}
+            assert body["checks"] == {
+                "database": True,
+                "hub": False,
+                "disk": True,
+                "dispatcher": True,
+            }
             # A token that was good a moment ago still is, for everything.
             status, kernels = await ask(server, "api/kernels", member.token)
             assert (status, [one["id"] for one in kernels]) == (200, [kernel_id])
@@ -126,6 +134,7 @@ async def test_the_dispatcher_is_away(server: TeamServer) -> None:
         return status == 503 and body["checks"] == {
             "database": True,
             "hub": True,
+            "disk": True,
             "dispatcher": False,
         }
 

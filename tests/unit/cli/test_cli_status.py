@@ -12,11 +12,11 @@ from cli_rig import Answer, on_a_terminal
 from rich.console import Console
 from teamhub.cli.status import screen
 from teamhub.deployment import Deployment
+from teamhub.disk import Disk
 from teamhub.model import Desired, Kind, Status, Workload
 from teamhub.reasons import Reason
 from teamhub.supervisor import problems
 from teamhub.supervisor.state import (
-    Disk,
     MemberState,
     NodeState,
     ProcessState,
@@ -25,7 +25,7 @@ from teamhub.supervisor.state import (
 )
 
 Command = Callable[..., Answer]
-GIB = 1024**3
+MIB, GIB = 1024**2, 1024**3
 NOW = datetime.now(UTC)
 
 
@@ -52,7 +52,7 @@ def state(**more: Any) -> State:
     values: dict[str, Any] = {
         "url": "http://127.0.0.1:8000",
         "data_dir": "/srv/teamhub",
-        "ready_since": NOW - timedelta(days=3),
+        "up_since": NOW - timedelta(days=3),
         "problems": [],
         "processes": [
             ProcessState(name, 1234567, NOW - timedelta(days=3), memory_bytes=128 * 1024**2)
@@ -88,7 +88,7 @@ def test_a_small_team_fits_a_small_terminal() -> None:
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
     for part in (
-        "http://127.0.0.1:8000  ready since 3 d",
+        "http://127.0.0.1:8000  ready, up for 3 d",
         "40.0 of 1000.0 GiB free",
         "2 wait for approval",
         "128 MiB",
@@ -106,9 +106,33 @@ def test_a_small_team_fits_a_small_terminal() -> None:
 
 
 def test_one_that_is_not_ready_says_why() -> None:
-    lines = shown(state(problems=["the sign-in page answers 503"], ready_since=None))
-    assert "not ready" in lines[0]
+    lines = shown(state(problems=["the sign-in page answers 503"], up_since=None))
+    assert "not ready  teamhub" in lines[0]
     assert lines[1] == "  the sign-in page answers 503"
+
+
+def test_how_long_it_is_up_is_not_how_long_it_is_ready() -> None:
+    """The hub was killed in between, or just now."""
+    assert "  ready, up for 3 d" in shown(state())[0]
+    assert "  not ready, up for 3 d" in shown(state(problems=["the hub is away"]))[0]
+
+
+@pytest.mark.parametrize(
+    ("free", "total", "said"),
+    [
+        (0, 64 * MIB, "full: 0 of 64 MiB free"),
+        (50 * MIB, GIB, "nearly full: 50 MiB of 1.0 GiB free"),
+        (900 * MIB, 2 * GIB, "filling up: 900 MiB of 2.0 GiB free"),
+        (40 * GIB, 1000 * GIB, "filling up: 40.0 of 1000.0 GiB free"),
+    ],
+)
+def test_a_disk_with_little_room_is_a_problem(free: int, total: int, said: str) -> None:
+    problem = problems.of_disk(Disk(total, free), NOW)
+    assert problem is not None
+    lines = shown(state(disk=Disk(total, free), last_problems=[problem]))
+    assert any(line.endswith(f"  the data directory's disk is {said}") for line in lines), lines
+    assert any("-> delete or move what is not needed" in line for line in lines)
+    assert problems.of_disk(Disk(1000 * GIB, 60 * GIB), NOW) is None
 
 
 def test_one_with_nothing_to_tell_is_short() -> None:

@@ -17,6 +17,7 @@ class HubStandIn:
     """Attributes:
     tokens: token to the model that `/user` answers.
     away: the database is away: every token is answered 403, as JupyterHub does.
+    unsure: tokens that are answered 503: the hub cannot note that they are used (a full disk).
     status: answered to everybody, where set.
     gate: where set, requests wait for it.
     asked: how often each token was asked for.
@@ -27,6 +28,7 @@ class HubStandIn:
             SERVICE_TOKEN: {"kind": "service", "name": "gateway", "scopes": []}
         }
         self.away = False
+        self.unsure: set[str] = set()
         self.status: int | None = None
         self.gate: asyncio.Event | None = None
         self.arrived = asyncio.Event()
@@ -54,6 +56,8 @@ class HubStandIn:
             await self.gate.wait()
         if self.status is not None:
             return web.Response(status=self.status, text="not JSON")
+        if token in self.unsure:
+            return web.json_response({"status": 503}, status=503)
         if self.away or token not in self.tokens:
             return web.json_response({"status": 403}, status=403)
         return web.json_response(self.tokens[token])

@@ -96,6 +96,22 @@ async def test_a_hub_that_cannot_say(
     assert not await access.hub_answers()
 
 
+async def test_a_hub_that_cannot_say_of_one_token(
+    access: Access, hub: HubStandIn, clock: Clock
+) -> None:
+    """On a full disk the hub knows whom it has just seen, us among them, and no others."""
+    await access.caller("t")
+    hub.knows("new", "bob")
+    hub.unsure = {"t", "new"}
+    assert await access.hub_answers()
+    with pytest.raises(HubAwayError):
+        await access.caller("new")
+    clock.seconds += GRACE_SECONDS
+    assert await access.caller("t") == Caller("ada"), "within the grace"
+    hub.unsure.clear()
+    assert await access.caller("new") == Caller("bob")
+
+
 async def test_the_grace_is_counted_from_the_hubs_last_answer(
     access: Access, hub: HubStandIn, clock: Clock
 ) -> None:

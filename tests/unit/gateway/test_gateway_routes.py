@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 from gateway_rig import GatewayRig, Member
+from teamhub.disk import Disk
+from teamhub.errors import StoreError
 from teamhub.gateway import kernel as kernel_module
 from teamhub.gateway.app import BASE
 from teamhub.model import Address, Desired, Kind, Status
@@ -534,19 +536,54 @@ async def test_kernelspecs(ada: Member) -> None:
 
 
 async def test_readiness(client: TestClient[Any, Any], rig: GatewayRig) -> None:
-    async def ready() -> tuple[int, dict[str, bool]]:
-        async with client.get(f"{BASE}/readyz") as answer:
-            return answer.status, (await answer.json())["checks"]
-
-    assert await ready() == (503, {"database": True, "hub": True, "dispatcher": False})
+    assert await missing(client) == (503, {"dispatcher"})
     epoch = await rig.store.lease.take("d", 60)
-    assert await ready() == (200, {"database": True, "hub": True, "dispatcher": True})
+    assert await missing(client) == (200, set())
     rig.access.away = True
-    assert await ready() == (503, {"database": True, "hub": False, "dispatcher": True})
+    assert await missing(client) == (503, {"hub"})
     rig.access.away = False
     assert epoch is not None
     await rig.store.lease.release(epoch)
-    assert (await ready())[0] == 503
+    assert (await missing(client))[0] == 503
+
+
+async def missing(client: TestClient[Any, Any]) -> tuple[int, set[str]]:
+    """Ask whether the gateway is ready; return the status and which checks fail."""
+    async with client.get(f"{BASE}/readyz") as answer:
+        checks = (await answer.json())["checks"]
+    assert set(checks) == {"database", "hub", "disk", "dispatcher"}
+    return answer.status, {name for name, good in checks.items() if not good}
+
+
+async def test_not_ready_where_nothing_can_be_written(
+    client: TestClient[Any, Any], rig: GatewayRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.store.lease.take("d", 60)
+    tries = 0
+    full = True
+
+    async def try_writing() -> None:
+        nonlocal tries
+        tries += 1
+        if full:
+            raise StoreError("the database cannot be written: the disk is full; make room on it")
+
+    monkeypatch.setattr(rig.store, "try_writing", try_writing)
+    for _ in range(3):
+        assert await missing(client) == (503, {"database"})
+    assert tries == 1, "each asked anew"
+    full = False
+    monkeypatch.setattr("teamhub.gateway.app._WRITING_TRIED_SECONDS", 0)
+    assert await missing(client) == (200, set())
+
+
+async def test_not_ready_on_a_full_disk(
+    client: TestClient[Any, Any], rig: GatewayRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal of the database may have room of its own, and all is written."""
+    await rig.store.lease.take("d", 60)
+    monkeypatch.setattr(Disk, "of", lambda _: Disk(total_bytes=1 << 40, free_bytes=4096))
+    assert await missing(client) == (503, {"disk"})
 
 
 async def test_no_token_in_the_log(ada: Member, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sqlite3
 from pathlib import Path
@@ -286,3 +287,18 @@ async def test_a_path_too_long_for_a_socket_is_told_in_one_line(deployment_dir: 
         await store.open()
     one_line(error, "too long")
     await store.close()
+
+
+async def test_trying_to_write(open_store: Any, deployment_dir: Path) -> None:
+    stores = [await open_store(), await open_store()]
+    await asyncio.gather(*(stores[n % 2].try_writing() for n in range(6)))
+    first = tried(deployment_dir)
+    await stores[0].try_writing()
+    assert tried(deployment_dir) != first, "nothing was written"
+
+
+def tried(deployment_dir: Path) -> str:
+    with contextlib.closing(sqlite3.connect(deployment_dir / "teamhub.sqlite")) as connection:
+        query = "select value from meta where key = 'tried_writing_at'"
+        ((value,),) = connection.execute(query).fetchall()
+        return str(value)

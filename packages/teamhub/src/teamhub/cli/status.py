@@ -16,14 +16,14 @@ from rich.text import Text
 
 from teamhub.cli.answers import ago, print_json
 from teamhub.cli.choice import Choice, common_options
+from teamhub.disk import Disk
 from teamhub.errors import NotRunningError
-from teamhub.supervisor.state import Disk, NodeState, State, state_of
+from teamhub.supervisor.state import NodeState, State, state_of
 
 _EVERY_SECONDS = 2.0
 _MEMBERS_SHOWN = 4
 _QUEUED_SHOWN = 2
 _PROBLEMS_SHOWN = 2
-_LITTLE_SPACE = 0.1
 _GIB = 1024**3
 
 
@@ -87,9 +87,9 @@ def _print(renderable: RenderableType) -> None:
 
 
 def _parts(state: State) -> Iterator[RenderableType]:
-    since = f" since {ago(state.ready_since)}" if state.ready_since else ""
-    ready = Text(f"ready{since}", "green") if state.ready else Text("not ready", "bold red")
-    yield Text.assemble((state.url, "bold"), "  ", ready, f"  teamhub {version('teamhub')}")
+    ready = Text("ready", "green") if state.ready else Text("not ready", "bold red")
+    up = f", up for {ago(state.up_since)}" if state.up_since else ""
+    yield Text.assemble((state.url, "bold"), "  ", ready, f"{up}  teamhub {version('teamhub')}")
     for problem in state.problems:
         yield Text(f"  {problem}", "red")
     disk = _space(state.disk) if state.disk is not None else Text()
@@ -115,9 +115,7 @@ def _parts(state: State) -> Iterator[RenderableType]:
 
 
 def _space(disk: Disk) -> Text:
-    text = f"{disk.free_bytes / _GIB:.1f} of {disk.total_bytes / _GIB:.1f} GiB free"
-    little = disk.free_bytes < _LITTLE_SPACE * disk.total_bytes
-    return Text(text, "bold red" if little else "")
+    return Text(str(disk), "bold red" if disk.low else "")
 
 
 def _processes(state: State) -> Table:

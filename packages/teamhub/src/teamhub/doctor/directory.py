@@ -8,13 +8,11 @@ import stat
 import tempfile
 from pathlib import Path
 
+from teamhub.disk import LITTLE, REMEDY, Disk
 from teamhub.doctor.check import Check, Finding, Patient, ok, problem, skipped, warning
 from teamhub.doctor.settings import remarks
 
 _MIB, _GIB = 1024**2, 1024**3
-_NO_SPACE_BYTES = 100 * _MIB
-_LITTLE_SPACE_BYTES = _GIB
-_LITTLE = 0.05
 _LARGE_LOGS_BYTES = 2 * _GIB
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs"}
 _FORGETFUL = {"tmpfs", "ramfs"}
@@ -71,16 +69,14 @@ async def _there(patient: Patient) -> Finding:
 async def _space(patient: Patient) -> Finding:
     path = _nearest(patient.data_dir)
     found = os.statvfs(path)
-    free, total = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-    text = f"{free / _GIB:.1f} of {total / _GIB:.1f} GiB free"
-    remedy = "delete or move what is not needed; `du -sh` in homes/ and logs/ shows who has most"
-    if free < _NO_SPACE_BYTES:
-        return problem(text, remedy)
-    if found.f_files and found.f_favail < _LITTLE * found.f_files:
-        return warning(f"only {found.f_favail} of {found.f_files} inodes are free", remedy)
-    if free < _LITTLE_SPACE_BYTES or free < _LITTLE * total:
-        return warning(text, remedy)
-    return ok(text)
+    disk = Disk.of(path)
+    if disk.nearly_full:
+        return problem(str(disk), REMEDY)
+    if found.f_files and found.f_favail < LITTLE * found.f_files:
+        return warning(f"only {found.f_favail} of {found.f_files} inodes are free", REMEDY)
+    if disk.low:
+        return warning(str(disk), REMEDY)
+    return ok(str(disk))
 
 
 async def _file_system(patient: Patient) -> Finding:

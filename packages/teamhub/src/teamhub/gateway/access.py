@@ -1,8 +1,8 @@
 """Whose token is this? The hub knows; its answers are kept for a while.
 
 An answer is believed for `token_cache_seconds`, and up to `token_grace_seconds` while the hub
-cannot say. The hub answers 403 both for a revoked token and when its own database is away; asking
-with our own token tells the two apart.
+cannot say. Of a token that it cannot look up, or whose use it cannot note, the hub says 503 (see
+hub/token_owner.py); of a 403 we are sure once it knows our own token.
 """
 
 from __future__ import annotations

@@ -6,13 +6,17 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
+from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from aiohttp import web
 
 from teamhub.config import Config
+from teamhub.disk import Disk
 from teamhub.errors import (
     StoreError,
 )
@@ -33,6 +37,7 @@ log = logging.getLogger("teamhub.gateway")
 BASE = "/services/gateway"
 _SPEC = "/api/spec.json"
 _REVOCATIONS_SECONDS = 10.0
+_WRITING_TRIED_SECONDS = 5.0
 LINE_BYTES = 64 * 1024
 """Of HTTP's, for whoever runs the application: more than it takes, and than the proxy lets through,
 so that it is the application that says what is too long, in words."""
@@ -54,6 +59,8 @@ def create(config: Config, store: Store, access: Access, keys: Keys) -> web.Appl
         config, access, kernels, Kernelspecs(config, BASE), NotebookSessions(store, kernels)
     )
 
+    database = _Database(store)
+
     async def healthz(_request: web.Request) -> web.Response:
         """Whether the process answers at all."""
         health: schemas.Health = {"ok": True}
@@ -62,8 +69,9 @@ def create(config: Config, store: Store, access: Access, keys: Keys) -> web.Appl
     async def readyz(_request: web.Request) -> web.Response:
         """Whether kernels can be started and used: each thing that is needed for it."""
         checks = {
-            "database": await _database_answers(store),
+            "database": await database.works(),
             "hub": await access.hub_answers(),
+            "disk": _has_room(config.data_dir),
             "dispatcher": await _dispatcher_beats(store, config.dispatcher.lease_seconds),
         }
         ready = all(checks.values())
@@ -135,12 +143,45 @@ def _open(path: str, handler: Handler, answers: Mapping[int, Any], name: str = "
     return Operation("GET", path, handler, "server", answers, needs_token=False, name=name)
 
 
-async def _database_answers(store: Store) -> bool:
+class _Database:
+    """Whether the store can be read and written. Writing is tried once in a while, not each time.
+
+    A full disk lets everything be read, and nothing be started.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._trying = asyncio.Lock()
+        self._tried_at = -math.inf
+        self._written = False
+
+    async def works(self) -> bool:
+        """Return whether it can be read now, and written within the last seconds."""
+        try:
+            await self._store.ping()
+        except StoreError:
+            return False
+        async with self._trying:
+            if monotonic() - self._tried_at >= _WRITING_TRIED_SECONDS:
+                self._written = await self._is_written()
+                self._tried_at = monotonic()
+            return self._written
+
+    async def _is_written(self) -> bool:
+        try:
+            await self._store.try_writing()
+        except StoreError as error:
+            log.warning("not ready: %s", error)
+            return False
+        return True
+
+
+def _has_room(data_dir: Path) -> bool:
+    """Asked beside the database, whose journal may have room of its own when nothing else has."""
     try:
-        await store.ping()
-    except StoreError:
-        return False
-    return True
+        return not Disk.of(data_dir).full
+    except OSError:
+        return True  # not there, or not to be seen from here: that is no full disk
 
 
 async def _dispatcher_beats(store: Store, lease_seconds: float) -> bool:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from teamhub.deployment import Deployment
 from teamhub.errors import StoreError
 from teamhub.store import moments
 from teamhub.store.accounts import Accounts
-from teamhub.store.database import Database, revision
+from teamhub.store.database import Database, now, revision
 from teamhub.store.facts import Facts
 from teamhub.store.lease import Lease
 from teamhub.store.nodes import Nodes
@@ -23,6 +24,8 @@ from teamhub.store.sessions import Sessions
 from teamhub.store.waiting import Waiting
 from teamhub.store.wake import Subscription, Wake
 from teamhub.store.workloads import Workloads
+
+_TRIED_AT = "tried_writing_at"
 
 
 class Store:
@@ -82,6 +85,22 @@ class Store:
         """Ask the database for something. Raises StoreError where it cannot be used."""
         async with self._database.reading() as connection:
             await connection.execute(select(meta.c.key).limit(1))
+
+    async def try_writing(self) -> None:
+        """Write something small for good: undone, it would never have come to the disk.
+
+        Raises:
+            StoreError: it cannot be written (a full disk, a database that may only be read).
+        """
+        # Another text each time: what does not change may not be written at all.
+        text = now().isoformat()
+        with contextlib.suppress(IntegrityError):  # another process was quicker: it can be written
+            async with self._database.writing(notify=False) as connection:
+                found = await connection.execute(
+                    update(meta).where(meta.c.key == _TRIED_AT).values(value=text)
+                )
+                if found.rowcount == 0:
+                    await connection.execute(insert(meta).values(key=_TRIED_AT, value=text))
 
     async def newest_moment(self) -> datetime | None:
         """Return the newest moment that was ever written into it, None where there is none."""

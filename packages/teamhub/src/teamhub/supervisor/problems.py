@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from teamhub.disk import REMEDY, Disk
 from teamhub.model import Kind, Workload
 from teamhub.reasons import Reason
 
@@ -50,6 +51,14 @@ def of_process(name: str, last_exit: str, at: datetime, *, running: bool) -> Pro
     return Problem(
         at, f"the {name} ended ({last_exit}); {now}", f"see `teamhub logs --process {name}`"
     )
+
+
+def of_disk(disk: Disk, at: datetime) -> Problem | None:
+    """Return what too little room means, None where there is enough."""
+    if not disk.low:
+        return None
+    how = "full" if disk.full else "nearly full" if disk.nearly_full else "filling up"
+    return Problem(at, f"the data directory's disk is {how}: {disk}", REMEDY)
 
 
 def newest(problems: Sequence[Problem], count: int) -> list[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,7 +14,13 @@ from teamhub.deployment import Deployment
 from teamhub.supervisor.programs import GATEWAY, HUB, PROXY
 
 _ANSWER_SECONDS = 5
-_BODY_CHARACTERS = 300
+_MISSING = {
+    "database": "the database cannot be read and written",
+    "hub": "the hub does not say whose tokens are",
+    "disk": "the disk of the data directory is full",
+    "dispatcher": "the dispatcher gives no sign of life",
+}
+"""What the gateway's checks mean where they fail."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,8 @@ class Checks(Asking):
         if healthz.status != 200:
             problems[GATEWAY] = f"the gateway answers {healthz.status or 'nothing'}"
         elif readyz.status != 200:
-            why = f": {readyz.body}" if readyz.body else ""
-            problems[GATEWAY] = f"the gateway is not ready{why}"
+            why = readyz.missing or f"it answers {readyz.status or 'nothing'}"
+            problems[GATEWAY] = f"the gateway is not ready: {why}"
         return Readiness(problems)
 
     async def _get(self, path: str) -> _Answer:
@@ -76,8 +83,14 @@ class _Answer:
     location: str
 
     @property
-    def body(self) -> str:
-        return " ".join(self.text.split())[:_BODY_CHARACTERS]
+    def missing(self) -> str:
+        """Which of the gateway's checks fail, in words; empty where it names none."""
+        try:
+            checks = json.loads(self.text)["checks"].items()
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return ""
+        failed = [str(name) for name, good in checks if not good]
+        return " and ".join(_MISSING.get(name, f"{name[:20]!r} fails") for name in failed)
 
     @property
     def is_sign_in(self) -> bool:

@@ -34,13 +34,13 @@ class ChildRecord(BaseModel):
 
 
 class Record(BaseModel):
-    """The supervisor and its children. `ready_since`: when sign-in first worked."""
+    """The supervisor and its children. `up_since`: when sign-in first worked."""
 
     model_config = ConfigDict(frozen=True)
 
     supervisor_pid: int
     supervisor_started_at: float
-    ready_since: datetime | None = None
+    up_since: datetime | None = None
     children: Mapping[str, ChildRecord] = {}
 
 
@@ -58,14 +58,14 @@ def read(deployment: Deployment) -> Record | None:
 
 
 def write(
-    deployment: Deployment, children: Mapping[str, ChildRecord], ready_since: datetime | None
+    deployment: Deployment, children: Mapping[str, ChildRecord], up_since: datetime | None
 ) -> None:
     """Write the record for this process as the supervisor. A full disk is not its end."""
     me = Identity.of(os.getpid())
     record = Record(
         supervisor_pid=me.pid,
         supervisor_started_at=me.started_at,
-        ready_since=ready_since,
+        up_since=up_since,
         children=children,
     )
     with contextlib.suppress(OSError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import platform
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import psutil
 
 from teamhub.deployment import Deployment
+from teamhub.disk import Disk
 from teamhub.errors import NotRunningError, StoreError
 from teamhub.model import Kind, Node, Status, Workload
 from teamhub.store import Store
@@ -80,14 +80,6 @@ class Queued:
 
 
 @dataclass(frozen=True)
-class Disk:
-    """The file system of the data directory."""
-
-    total_bytes: int
-    free_bytes: int
-
-
-@dataclass(frozen=True)
 class Failure:
     """A workload that failed lately."""
 
@@ -104,18 +96,20 @@ class State:
     """A deployment that runs.
 
     Attributes:
+        up_since: when all was ready for the first time; it may not have been all the while.
         problems: what does not work, in words; empty where it is ready.
         workloads: for each kind, how many there are in each status.
         members: those who have something, who has most first.
         queued: what waits, longest first.
         waiting_sign_ups: how many wait for approval.
         failures: the last ones, newest first.
-        last_problems: those and ends of processes, newest first, with what to do.
+        last_problems: those, ends of processes and a disk with little room, newest first,
+            with what to do.
     """
 
     url: str
     data_dir: str
-    ready_since: datetime | None
+    up_since: datetime | None
     problems: Sequence[str]
     processes: Sequence[ProcessState]
     workloads: Mapping[str, Mapping[str, int]]
@@ -175,10 +169,12 @@ async def state_of(deployment: Deployment) -> State:
         for p in processes
         if p.last_exit_at is not None
     ]
+    disk = disk_of(deployment)
+    little_room = troubles.of_disk(disk, datetime.now(UTC)) if disk is not None else None
     return State(
         url=deployment.public_url(),
         data_dir=str(deployment.data_dir),
-        ready_since=noted.ready_since if noted is not None else None,
+        up_since=noted.up_since if noted is not None else None,
         problems=problems,
         processes=processes,
         workloads={
@@ -196,10 +192,15 @@ async def state_of(deployment: Deployment) -> State:
             for w in stored.living
             if w.status is Status.QUEUED
         ],
-        disk=disk_of(deployment),
+        disk=disk,
         waiting_sign_ups=stored.waiting_sign_ups,
         last_problems=troubles.newest(
-            [*ended, *map(troubles.of_workload, stored.failed)], _FAILURES_SHOWN
+            [
+                *([little_room] if little_room is not None else []),
+                *ended,
+                *map(troubles.of_workload, stored.failed),
+            ],
+            _FAILURES_SHOWN,
         ),
     )
 
@@ -234,10 +235,9 @@ def processes_of(noted: record.Record | None, supervisor: psutil.Process) -> lis
 def disk_of(deployment: Deployment) -> Disk | None:
     """Return the space of the data directory, None where it cannot be told."""
     try:
-        usage = shutil.disk_usage(deployment.data_dir)
+        return Disk.of(deployment.data_dir)
     except OSError:
         return None
-    return Disk(usage.total, usage.free)
 
 
 def _memory(pid: int | None) -> int | None:

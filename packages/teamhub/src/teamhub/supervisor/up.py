@@ -92,7 +92,7 @@ class Supervisor:
         self._store: Store | None = None
         self._keepers: dict[str, Keeper] = {}
         self._keeping: dict[str, asyncio.Task[None]] = {}
-        self._ready_since: datetime | None = None
+        self._up_since: datetime | None = None
 
     async def run(self) -> None:
         """Run until somebody asks for the end, and return when everything has ended.
@@ -164,7 +164,7 @@ class Supervisor:
         for program in self._table(self._deployment):
             self._keep(program, store)
         await self._until_ready()
-        self._ready_since = datetime.now(UTC)
+        self._up_since = datetime.now(UTC)
         self._note()
         account = await store.accounts.get(admin)
         # Made only now: had the start failed before, nobody would have read the password.
@@ -239,7 +239,7 @@ class Supervisor:
         record.write(
             self._deployment,
             {name: keeper.record for name, keeper in self._keepers.items()},
-            self._ready_since,
+            self._up_since,
         )
 
     async def _until_ready(self, working: Callable[[str], None] | None = None) -> None:

@@ -25,6 +25,7 @@ from teamhub.hub.pages.sign_in import SignInHandler, SignOutHandler
 from teamhub.hub.pages.sign_up import SignUpHandler, WaitingHandler
 from teamhub.hub.pages.tokens import TokenApi, TokensPage
 from teamhub.hub.servers import ServerApi
+from teamhub.hub.token_owner import TokenOwnerApi
 from teamhub.hub.users import UserApi
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -50,6 +51,7 @@ def pages() -> list[Page]:
         ("/administration/add", AddMembersPage),
         ("/administration/running", RunningPage),
         (r"/api/users/([^/]+)", UserApi),
+        ("/api/user", TokenOwnerApi),
         (r"/api/users/([^/]+)/server", ServerApi),
         (r"/api/users/([^/]+)/servers/([^/]*)", ServerApi),
         (r"/api/users/([^/]+)/tokens/([^/]*)", TokenApi),
