@@ -158,9 +158,9 @@ async def _stop(
         if user is not None:
             found = await store.workloads.living(Kind.KERNEL, account_name(user))
         else:
-            living = await store.workloads.living(Kind.KERNEL)
+            every = await store.workloads.all(Kind.KERNEL)
             # Each once, and all of them before anything changes.
-            found = list({one.id: one for one in (one_of(living, p) for p in prefixes)}.values())
+            found = list({one.id: one for one in (_living_of(every, p) for p in prefixes)}.values())
         await require_dispatcher(deployment, store)
         return await end_and_wait(deployment, store, terminal, found)
 
@@ -230,6 +230,25 @@ def one_of(found: Sequence[Workload], text: str) -> Workload:
             f"{len(fitting)} kernels' ids begin with {prefix!r}: {some}; give more of it"
         )
     return fitting[0]
+
+
+def _living_of(every: Sequence[Workload], text: str) -> Workload:
+    """Return the kernel with such an id that has not ended.
+
+    Raises:
+        NotFoundError: there is none, or it has ended.
+        RefusedError: there are several.
+    """
+    living = [kernel for kernel in every if not kernel.status.ended]
+    try:
+        return one_of(living, text)
+    except NotFoundError:
+        ended = one_of(every, text)
+    said = why(ended)
+    raise NotFoundError(
+        f"kernel {ended.id[:_SHORT]} of {ended.owner} has ended already"
+        f"{f' ({said})' if said else ''}; `teamhub kernels show {ended.id[:_SHORT]}` says more"
+    )
 
 
 def _state(kernel: Workload) -> str:

@@ -79,7 +79,10 @@ class Wanted:
 
     def may_be_in(self, source: Source) -> bool:
         """Return False where no line of a source can be wanted."""
-        origin = source.origin
+        return self.matches_origin(source.origin)
+
+    def matches_origin(self, origin: Origin) -> bool:
+        """Return False where no line of a log of this origin can be wanted."""
         names = {origin.process, origin.writes}
         if "gateway" in names:
             names.add("dispatcher")
