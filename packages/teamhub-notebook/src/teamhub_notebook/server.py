@@ -70,7 +70,7 @@ class NotebookServer(ServerApp):
     def _signal_stop(self, sig: Any, frame: Any) -> None:
         """Stop as upstream does, which says so as if it were a disaster: it is what is asked."""
         self.log.info("received signal %s, stopping", sig)
-        self.stop(from_signal=True)  # type: ignore[no-untyped-call]
+        self.stop(from_signal=True)
 
     def server_info(self) -> dict[str, Any]:
         """Return what is written to the runtime directory, without the token."""

@@ -13,7 +13,14 @@ from teamhub.cli.answers import ago, print_fields, print_json, print_lines, prin
 from teamhub.cli.choice import Choice, common_options, opened_store
 from teamhub.cli.ending import end_and_wait, require_dispatcher
 from teamhub.cli.offers import all_kernel_ids, kernel_ids, user_names
-from teamhub.cli.workload_fields import environment_in_words, life_of, remedy, size_in_words, why
+from teamhub.cli.workload_fields import (
+    deaths_in_words,
+    environment_in_words,
+    life_of,
+    remedy,
+    size_in_words,
+    why,
+)
 from teamhub.cli.workload_log import Log
 from teamhub.deployment import Deployment
 from teamhub.errors import NotFoundError, RefusedError
@@ -193,7 +200,8 @@ async def _show(choice: Choice, kernel_id: str) -> None:
             ("size", size_in_words(deployment.config, kernel.size)),
             ("node", kernel.node or "-"),
             ("status", kernel.status.value + _state(kernel)),
-            ("reason", why(kernel)),
+            ("reason", why(kernel) if kernel.reason or kernel.detail else ""),
+            ("restarts", deaths_in_words(kernel)),
             ("what to do", remedy(kernel)),
             *life_of(kernel),
             ("last active", "" if kernel.status.ended else f"{ago(kernel.last_activity_at)} ago"),
@@ -270,4 +278,7 @@ def _as_json(kernel: Workload) -> dict[str, Any]:
         "created_at": kernel.created_at,
         "started_at": kernel.started_at,
         "node": kernel.node,
+        "deaths": kernel.deaths.number if kernel.deaths else 0,
+        "last_exit": kernel.deaths.last_exit if kernel.deaths else None,
+        "last_exit_at": kernel.deaths.last_exit_at if kernel.deaths else None,
     }

@@ -105,4 +105,4 @@ def log_request(handler: Any) -> None:
 def _is_routine(handler: Any) -> bool:
     request = handler.request
     quick = request.request_time() < _SLOW_SECONDS
-    return request.method == "GET" and handler.get_status() < 300 and quick
+    return bool(request.method == "GET" and handler.get_status() < 300 and quick)
