@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -57,6 +58,16 @@ async def test_users_one_and_all(operator: Operator, ada: str) -> None:
     assert found in await operator.users()
     assert await operator.user(new_name("nobody")) is None
     await operator.ensure_user(ada)
+
+
+async def test_to_ensure_a_user_warns_nobody(hub: RunningHub, operator: Operator, ada: str) -> None:
+    await operator.ensure_user(ada)
+    # A name of which another is a part, and one that is part of another.
+    await operator.ensure_user(f"{ada}-2")
+    await operator.ensure_user(ada)
+    said = [json.loads(line) for line in hub.log().splitlines() if ada in line]
+    assert said
+    assert not [one for one in said if one["level"] not in {"debug", "info"}]
 
 
 async def test_lists_are_whole_that_the_hub_gives_in_pages(

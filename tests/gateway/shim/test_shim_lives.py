@@ -172,6 +172,8 @@ def test_a_kernel_that_dies_is_started_anew(start_shim):
     link.until(lambda: link.states[-1].execution_state == "idle")
     assert link.states[-1].pid != pid
     assert link.states[-1].restarts == 1
+    assert (link.states[-1].deaths, link.states[-1].last_exit) == (1, "exited with code 3")
+    assert 0 <= time.time() - link.states[-1].last_exit_at < 60
     asked = link.execute("print('here')")
     link.reply(asked)
     assert link.stdout(asked) == "here\n"

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from cli_rig import Answer
 from teamhub.deployment import Deployment
 from teamhub.engines.directories import Directories, Directory
 from teamhub.engines.logs import ended_logs
-from teamhub.model import Desired, Kind, Launch, Status, Workload
+from teamhub.model import Deaths, Desired, Kind, Launch, Status, Workload
 from teamhub.reasons import Reason
 from teamhub.store import Store
 from teamhub.store.workloads import Workloads
@@ -98,7 +99,8 @@ def test_stop_waits_until_it_has_ended(on: Command) -> None:
     assert [kernel["id"] for kernel in on("kernels", "list", "--json").json] == [IDS[1]]
     again = on("kernels", "stop", IDS[0])
     assert again.code == 1
-    assert again.err.startswith(f"teamhub: no kernel's id begins with '{IDS[0]}'")
+    assert again.err.startswith("teamhub: kernel aaaa1111 of ada has ended already (asked")
+    assert again.err.count("\n") == 1
 
 
 @pytest.mark.usefixtures("two_kernels", "dispatcher")
@@ -336,3 +338,25 @@ def test_stop_wants_ids_or_a_user_and_all(on: Command, arguments: tuple[str, ...
     assert answer.code == 2
     assert "missing argument 'ID', or both --user NAME and --all" in answer.err
     assert answer.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("two_kernels")
+def test_that_it_died_and_was_started_again_is_shown(on: Command, deployment: Deployment) -> None:
+    at = datetime.now(UTC)
+
+    async def die() -> None:
+        store = Store.of(deployment)
+        await store.open(listen=False)
+        deaths = Deaths(1, "killed by SIGKILL", at)
+        await store.workloads.report_activity(IDS[0], "idle", at, deaths)
+        await store.close()
+
+    asyncio.run(die())
+    said = f"restarted 1 time, last {at.astimezone():%H:%M}: killed by SIGKILL"
+    assert said in on("kernels", "show", IDS[0]).out
+    assert "restarted" not in on("kernels", "show", IDS[1]).out
+    first, second = on("kernels", "list", "--json").json
+    assert (first["deaths"], first["last_exit"]) == (1, "killed by SIGKILL")
+    assert (second["deaths"], second["last_exit"]) == (0, None)
+    # A table is as wide as its terminal, and here that is narrow.
+    assert "restarted" in on("kernels", "list").out

@@ -70,7 +70,6 @@ def test_a_line_says_when_who_and_what(command: Command, data_dir: Path) -> None
         (["--process", "gateway"], ["asked for"]),
         (["--process", "gateway", "--process", "shim"], ["asked for", "it runs"]),
         (["--kernel", "KERNEL"], ["asked for", "it runs", "evil \x1b[31m\x07 text"]),
-        (["--kernel", "other"], []),
         (["--user", "Alice"], ["for alice", "it runs", "evil \x1b[31m\x07 text"]),
         (["--request", "01234"], ["for alice"]),
         (["--level", "error"], ["it fails"]),
@@ -90,6 +89,31 @@ def test_what_can_be_asked_for(
     assert answer.code == 0
     lines = [json.loads(each) for each in answer.out.splitlines()]
     assert [each["message"] for each in lines] == said
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--request", "zzzz"], 0, "there is no line of request 'zzzz'"),
+        (["--user", "eve"], 0, "there is no line of user 'eve'"),
+        (["--kernel", "kern", "--level", "error"], 0, "there is no line of kernel 'kern' that is"),
+        (["--kernel", "nope"], 1, "there is no line of kernel 'nope', and no log of such a kernel"),
+        (["--kernel", "nope", "--json"], 1, "there is no line of kernel 'nope', and no log"),
+    ],
+)
+def test_that_there_is_none_is_said(
+    command: Command, data_dir: Path, options: list[str], code: int, said: str
+) -> None:
+    answer = command("logs", *options, "--data-dir", str(data_dir))
+    assert (answer.code, answer.out) == (code, "")
+    assert said in answer.err
+    assert answer.err.count("\n") == 1
+
+
+def test_nothing_is_said_where_no_line_is_asked_for(command: Command, data_dir: Path) -> None:
+    for options in (["-n", "0", "--user", "alice"], ["--process", "proxy"]):
+        answer = command("logs", *options, "--data-dir", str(data_dir))
+        assert (answer.code, answer.out, answer.err) == (0, "", "")
 
 
 def test_a_terminal_has_colours(

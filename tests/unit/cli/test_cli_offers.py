@@ -17,7 +17,8 @@ from cli_rig import Answer, Hub
 from click.shell_completion import BashComplete
 from teamhub.cli.main import teamhub
 from teamhub.deployment import Deployment, write_private
-from teamhub.model import Kind
+from teamhub.model import Kind, Status
+from teamhub.reasons import Reason
 from teamhub.store import Store
 
 Command = Callable[..., Answer]
@@ -40,8 +41,9 @@ def complete(
         where = str(data_dir or deployment.data_dir)
         capsys.readouterr()
         shell = BashComplete(teamhub, {}, "teamhub", "_TEAMHUB_COMPLETE")
+        of_group = 1 if words[1].startswith("-") else 2
         found = shell.get_completions(
-            [*words[:1], words[1], "--data-dir", where, *words[2:-1]], begun
+            [*words[:of_group], "--data-dir", where, *words[of_group:-1]], begun
         )
         assert capsys.readouterr() == ("", "")
         return [item.value for item in found if not item.value.startswith("-")]
@@ -77,9 +79,37 @@ def test_names_and_ids(complete: Complete, people: str) -> None:
     assert complete("tokens", "create", "--user", "b") == ["bob"]
     assert complete("kernels", "stop", people[:3]) == [people]
     assert complete("kernels", "show", "") == [people]
+    assert complete("logs", "--user", "b") == ["bob"]
+    assert complete("logs", "--kernel", people[:3]) == [people]
     assert complete("kernels", "stop", "zz") == []
     # A name that a shell would not take for a word is not offered.
     assert complete("servers", "stop", "") == ["ada", "bob/second"]
+
+
+def test_kernels_that_have_ended_come_last(complete: Complete, deployment: Deployment) -> None:
+    async def add() -> list[str]:
+        store = Store.of(deployment)
+        await store.open(listen=False)
+        epoch = await store.lease.take("test", 0)
+        assert epoch is not None
+        added = [await store.workloads.add(Kind.KERNEL, "ada", str(one)) for one in range(4)]
+        for one in added[1::2]:
+            assert await store.workloads.advance(one, Status.STOPPED, epoch, reason=Reason.ASKED)
+        await store.close()
+        return [one.id for one in added]
+
+    first, second, third, fourth = asyncio.run(add())
+    for words in (("kernels", "show", ""), ("logs", "--kernel", "")):
+        assert complete(*words) == [third, first, fourth, second]
+
+
+def test_settings(complete: Complete, tmp_path: Path) -> None:
+    for command in ("docs", "show"):
+        found = complete("config", command, "prox", data_dir=tmp_path / "none")
+        assert found[0] == "proxy"
+        assert {"proxy.port", "proxy.host"} < set(found)
+    assert "sizes.NAME.memory" in complete("config", "docs", "sizes")
+    assert complete("config", "show", "sizes") == ["sizes"]
 
 
 @pytest.mark.usefixtures("running")
@@ -92,6 +122,7 @@ def test_what_the_hub_knows(complete: Complete, people: str, hub: Hub) -> None:
     assert complete("groups", "delete", "") == ["staff"]
     # With a note that does things to terminals the id is not offered: its help is printed.
     assert complete("tokens", "revoke", "a") == ["a13"]
+    assert complete("tokens", "revoke", "") == ["a13"]
     assert complete("tokens", "revoke", "--user", "ada", "") == ["a13"]
     assert hub.asked == []
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cli_rig import Answer, Hub
 from teamhub.deployment import Deployment
-from teamhub.model import Kind, Status
+from teamhub.model import Address, Kind, Status
 from teamhub.reasons import Reason
 from teamhub.store import Store
 
@@ -70,14 +70,21 @@ def test_show_one_that_runs_and_one_that_failed(on: Command, deployment: Deploym
         assert epoch is not None
         for server in await store.workloads.living(Kind.SERVER, "ada"):
             await store.workloads.advance(
-                server, Status.FAILED, epoch, reason=Reason.KILLED.value, log_tail="\x1b[2Jlast"
+                server,
+                Status.FAILED,
+                epoch,
+                reason=Reason.KILLED.value,
+                log_tail="\x1b[2Jlast",
+                address=Address("127.0.0.1", 8765),
             )
 
     in_store(deployment, fail)
     about = on("servers", "show", "ada", "--json").json
     assert (about["status"], about["reason"]) == ("failed", "killed")
+    assert about["address"] is None
     assert about["log"] == ["\x1b[2Jlast"]
     shown = on("servers", "show", "ada")
+    assert "8765" not in shown.out
     assert "journalctl" in shown.out
     assert "\\x1b[2Jlast" in shown.out
     assert "\x1b" not in shown.out

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from teamhub.config import Config
 from teamhub.deployment import Deployment
@@ -20,7 +21,10 @@ from teamhub.doctor import CHECKS, Patient, Result, Verdict, databases, examine,
 from teamhub.doctor.browser import Page
 from teamhub.doctor.check import Check, Finding, ok
 from teamhub.doctor.directory import file_system_of
+from teamhub.engines.limits import ResourceLimits
 from teamhub.errors import TeamhubError
+from teamhub.supervisor import record
+from teamhub.supervisor.lock import UpLock
 
 OK, WARNING, PROBLEM, SKIPPED = Verdict.OK, Verdict.WARNING, Verdict.PROBLEM, Verdict.SKIPPED
 
@@ -54,7 +58,9 @@ def is_a(verdict: Verdict, result: Result, *words: str) -> None:
     for word in words:
         assert word in result.text, result
     assert "\n" not in result.text
-    assert bool(result.remedy) == (verdict in {WARNING, PROBLEM})
+    # An error of ours ends with what to do.
+    told = bool(result.remedy) or (verdict is PROBLEM and "; " in result.text)
+    assert told == (verdict in {WARNING, PROBLEM})
 
 
 # How checks are run
@@ -88,7 +94,7 @@ async def test_no_check_keeps_another_from_its_turn(data_dir: Path) -> None:
     assert told == results
     assert [result.verdict for result in results] == [PROBLEM, PROBLEM, SKIPPED, OK]
     assert "ZeroDivisionError: odd" in results[0].text
-    assert results[1].text == "first second"
+    assert (results[1].text, results[1].remedy) == ("first second", "")
 
 
 async def test_with_wrong_settings_the_rest_is_looked_at(data_dir: Path) -> None:
@@ -378,3 +384,36 @@ def test_a_form_is_found_by_a_field() -> None:
     assert form.hidden == {"_xsrf": '1"2'}
     assert form.names == {"_xsrf", "password", "username"}
     assert page.form("outside") is None
+
+
+@pytest.mark.parametrize(("times", "said"), [(1, "the hub once"), (3, "the hub 3 times")])
+async def test_what_had_to_be_started_again(started: Path, times: int, said: str) -> None:
+    deployment = Deployment(Config(data_dir=started))
+    this = psutil.Process()
+    record.write(
+        deployment,
+        {
+            "hub": record.ChildRecord(
+                pid=this.pid,
+                started_at=this.create_time(),
+                restarts=times,
+                last_exit="killed",
+                last_exit_at=datetime.now(UTC),
+            )
+        },
+        None,
+    )
+    lock = UpLock(deployment)
+    lock.take()
+    try:
+        is_a(WARNING, await look("processes", started), f"were started again: {said} (killed)")
+    finally:
+        lock.release()
+
+
+async def test_limits_are_told_in_the_words_of_the_engine(
+    started: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "_CGROUP", started / "none")
+    found = await look("size limits", started, {"sizes": {"small": {"memory": 2**30}}})
+    is_a(WARNING, found, ResourceLimits().missing)

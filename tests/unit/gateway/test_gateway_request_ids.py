@@ -192,3 +192,12 @@ def test_ids_are_made_anew() -> None:
         "?",
         "x" * 64,
     ]
+
+
+async def test_a_probe_that_finds_all_well_is_for_debugging(
+    client: TestClient[Any, Any], lines: list[tuple[str, str]]
+) -> None:
+    await ask(client, "/healthz")
+    await ask(client, "/api")
+    said = [json.loads(text)["message"] for _, text in lines]
+    assert [text.split()[1] for text in said] == [f"{BASE}/api"]

@@ -242,3 +242,14 @@ def test_json_lines_are_what_is_given(tmp_path: Path, follow: Following) -> None
     append(tmp_path / "hub.log", line(1, "a", user="alice"))
     (found,) = follower.look()
     assert json.loads(found.to_json())["user"] == "alice"
+
+
+def test_a_trace_of_the_proxy_comes_with_its_line(tmp_path: Path, follow: Following) -> None:
+    proxy = tmp_path / "proxy.log"
+    append(proxy, "")
+    follower = follow(Wanted(level="error"))
+    assert follower.begin(9) == []
+    stamp = json.loads(line(1, "a"))["time"]
+    append(proxy, f"{stamp} [ConfigProxy] error: 503 GET /x\n", "Error: away\n", "    at b\n")
+    (found,) = follower.look()
+    assert (found.message, found.traceback) == ("503 GET /x", "Error: away\n    at b")

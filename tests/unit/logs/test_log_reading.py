@@ -165,3 +165,43 @@ def test_only_logs_are_read(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert [each.path.name for each in of_processes(tmp_path)] == ["hub.log"]
     assert of_processes(tmp_path / "none") == ()
+
+
+TRACE = ("Error: connect ECONNREFUSED 127.0.0.1:8081", "    at TCPConnectWrap.afterConnect")
+CRASH = "node:internal/errors: it crashed"
+
+
+def of_proxy(second: int, level: str, message: str) -> str:
+    return f"{at(second)} [ConfigProxy] {level}: {message}\n"
+
+
+def test_a_trace_of_the_proxy_is_part_of_its_line(tmp_path: Path) -> None:
+    proxy = tmp_path / "proxy.log"
+    append(proxy, of_proxy(1, "info", "it starts"), of_proxy(2, "error", "503 GET /hub/login"))
+    append(proxy, *(f"{text}\n" for text in TRACE))
+    append(proxy, of_proxy(3, "error", "503 GET /x"), of_proxy(4, "info", "all is well"))
+    append(proxy, f"{CRASH}\n")
+    found = read(proxy)
+    assert [(each.level, each.message) for each in found] == [
+        ("info", "it starts"),
+        ("error", "503 GET /hub/login"),
+        ("error", "503 GET /x"),
+        ("info", "all is well"),
+        ("", CRASH),
+    ]
+    assert [each.traceback for each in found] == ["", "\n".join(TRACE), "", "", ""]
+    with opened([source(proxy)]) as files:
+        assert list(every(files, ALL)) == found
+        faults = last(files, Wanted(level="warning"), 9)
+    # How it crashed is no part of what was well before.
+    assert [each.message for each in faults] == [found[1].message, found[2].message, CRASH]
+
+
+def test_a_trace_without_an_end_fills_no_line(tmp_path: Path) -> None:
+    proxy = tmp_path / "proxy.log"
+    append(proxy, of_proxy(1, "error", "a"), *(f"{number}\n" for number in range(1010)))
+    with opened([source(proxy)]) as files:
+        found = last(files, ALL, 2000)
+        assert list(every(files, ALL)) == found
+    assert said(found) == ["a", *(str(number) for number in range(1000, 1010))]
+    assert len(found[0].traceback.splitlines()) == 1000

@@ -258,8 +258,11 @@ def test_out_of_memory_kills_are_those_since_the_last_look(tmp_path, monkeypatch
 def test_protocol_values_survive_json():
     spec = Spec("id", ("a", "b"), "key", env={"X": "1"})
     assert Spec.from_json(spec.to_json()) == spec
-    state = State("idle", 1.5, 7, 1, {"a": [1]})
+    state = State("idle", 1.5, 7, 1, {"a": [1]}, 1, "killed by SIGKILL", 2.5)
     assert State.from_json(state.to_json()) == state
+    # What an earlier shim says, and a later one.
+    assert State.from_json(b'{"execution_state": "idle", "last_activity": 1.5}').deaths == 0
+    assert State.from_json(state.to_json()[:-1] + b', "new": 1}') == state
     for text in ("", "{}", "[]", "1"):
         with pytest.raises((ValueError, TypeError, KeyError)):
             Spec.from_json(text)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from teamhub.errors import DeposedError, NotFoundError, RefusedError
-from teamhub.model import Address, Desired, Handle, Kind, Status, Workload
+from teamhub.model import Address, Deaths, Desired, Handle, Kind, Status, Workload
 from teamhub.reasons import Reason
 from teamhub.store import Store
 
@@ -224,6 +224,12 @@ async def test_activity_wakes_nobody_and_is_not_noted_of_the_dead(store: Store) 
     assert found is not None
     assert (found.execution_state, found.last_activity_at) == ("busy", moment)
     assert found.changed_at == row.changed_at
+    assert found.deaths is None
+    deaths = Deaths(2, "killed by SIGKILL", moment)
+    await store.workloads.report_activity(row.id, "busy", moment, deaths)
+    found = await store.workloads.get(row.id)
+    assert found is not None
+    assert found.deaths == deaths
     await moved(store, found, Status.STOPPED, execution_state="dead")
     await store.workloads.report_activity(row.id, "busy", moment)
     found = await store.workloads.get(row.id)

@@ -67,6 +67,11 @@ class NotebookServer(ServerApp):
         super().init_signal()
         signal.signal(signal.SIGINT, self._signal_stop)
 
+    def _signal_stop(self, sig: Any, frame: Any) -> None:
+        """Stop as upstream does, which says so as if it were a disaster: it is what is asked."""
+        self.log.info("received signal %s, stopping", sig)
+        self.stop(from_signal=True)
+
     def server_info(self) -> dict[str, Any]:
         """Return what is written to the runtime directory, without the token."""
         return {**super().server_info(), "token": ""}

@@ -65,7 +65,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 HELLO = b"hello"
@@ -146,6 +146,9 @@ class State:
         pid: the kernel's process id where the shim runs.
         restarts: how many kernel processes came before this one.
         kernel_info: the content of the kernel's own `kernel_info_reply`, once it has sent one.
+        deaths: how many of those before it ended by themselves, and were replaced in place.
+        last_exit: how the last of these ended, in words; empty where there was none.
+        last_exit_at: seconds since the epoch; when that was.
     """
 
     execution_state: str
@@ -153,6 +156,9 @@ class State:
     pid: int | None = None
     restarts: int = 0
     kernel_info: dict[str, Any] | None = None
+    deaths: int = 0
+    last_exit: str = ""
+    last_exit_at: float | None = None
 
     def to_json(self) -> bytes:
         """Return JSON from which `from_json` makes an equal state."""
@@ -161,8 +167,17 @@ class State:
 
     @classmethod
     def from_json(cls, data: bytes) -> State:
-        """Return the state in a JSON text. Raises ValueError or TypeError on anything else."""
-        return cls(**json.loads(data))
+        """Return the state in a JSON text. Raises ValueError or TypeError on anything else.
+
+        What a later shim says beyond it is looked past.
+        """
+        value = json.loads(data)
+        if not isinstance(value, dict):
+            raise TypeError("a state should be a JSON object")
+        return cls(**{name: value[name] for name in value.keys() & _STATE_FIELDS})
+
+
+_STATE_FIELDS = frozenset(each.name for each in fields(State))
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,9 @@ class Shim:
         self._life: Life | None = None
         self._lives = 0
         self._crashes = 0
+        self._deaths = 0
+        self._last_exit = ""
+        self._last_exit_at: float | None = None
         self._stop_detail = ""
         self._restart_answers: list[Answer] = []
         self._exit: Exit | None = None
@@ -277,6 +280,8 @@ class Shim:
             return
         text = f"{words}; a new one is started ({self._crashes} of {MAXIMUM_CRASHES})"
         log(text, "warning")
+        self._deaths += 1
+        self._last_exit, self._last_exit_at = words.removeprefix("the kernel "), time.time()
         self._change("autorestarting")
         self._publish_status("restarting")
         self._start()
@@ -357,6 +362,9 @@ class Shim:
             pid=self._life.pid if self._life is not None else None,
             restarts=max(0, self._lives - 1),
             kernel_info=self._kernel_info,
+            deaths=self._deaths,
+            last_exit=self._last_exit,
+            last_exit_at=self._last_exit_at,
         )
 
     def _refresh(self) -> None:

@@ -178,6 +178,15 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Deaths:
+    """How many of a kernel's processes died and were replaced in place, and how the last did."""
+
+    number: int
+    last_exit: str
+    last_exit_at: datetime
+
+
+@dataclass(frozen=True)
 class Workload:
     """A row of the store: something that should run, and how far that has come.
 
@@ -210,3 +219,4 @@ class Workload:
     started_at: datetime | None = None
     execution_state: str = "starting"
     last_activity_at: datetime | None = None
+    deaths: Deaths | None = None

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 
@@ -106,7 +106,11 @@ class Operator(Asking):
 
     async def ensure_user(self, name: str) -> None:
         """Make the hub know a user who has not signed in yet. Of one that it knows: nothing."""
-        await self._ask("POST", f"/users/{quote(name, safe='')}", also_fine=409)
+        # Asked in a list, and only then made: one that is not there, or is already, would be a
+        # warning in the hub's log.
+        listed = await self._all("/users", name_filter=name)
+        if name not in {one["name"] for one in listed}:
+            await self._ask("POST", f"/users/{quote(name, safe='')}", also_fine=409)
 
     async def delete_user(self, name: str) -> bool:
         """Remove a user from the hub with every token and server; return whether it knew them.
@@ -241,12 +245,13 @@ class Operator(Asking):
         """Have the hub compare the proxy's routes with what there should be, now."""
         await self._ask("POST", "/proxy")
 
-    async def _all(self, path: str) -> Sequence[Mapping[str, Any]]:
+    async def _all(self, path: str, **query: str) -> Sequence[Mapping[str, Any]]:
         """Return a list of the hub's, all pages of it."""
         found: list[Mapping[str, Any]] = []
         offset: int | None = 0
         while offset is not None:
-            page = await self._ask("GET", f"{path}?offset={offset}&limit={_PAGE_LENGTH}")
+            asked = urlencode({**query, "offset": offset, "limit": _PAGE_LENGTH})
+            page = await self._ask("GET", f"{path}?{asked}")
             found += page["items"]
             after = page["_pagination"]["next"]
             offset = after["offset"] if after else None

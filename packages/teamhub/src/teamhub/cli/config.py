@@ -12,6 +12,7 @@ import click
 
 from teamhub.cli.answers import print_json
 from teamhub.cli.choice import Choice, common_options
+from teamhub.cli.offers import own_setting_paths, setting_paths
 from teamhub.config import Config
 from teamhub.config.changes import Change, changes, parts_of
 from teamhub.config.documentation import (
@@ -96,7 +97,7 @@ def check(choice: Choice, file: Path | None) -> int:
 
 
 @config.command()
-@click.argument("path", required=False, default="")
+@click.argument("path", required=False, default="", shell_complete=own_setting_paths)
 @click.option("--changed", is_flag=True, help="Only what has another value than its default.")
 @common_options
 def show(choice: Choice, path: str, changed: bool) -> None:
@@ -119,7 +120,7 @@ def show(choice: Choice, path: str, changed: bool) -> None:
 
 
 @config.command()
-@click.argument("path", required=False, default="")
+@click.argument("path", required=False, default="", shell_complete=setting_paths)
 @click.option("--toml", "as_toml", is_flag=True, help="The commented example file.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="As Markdown, for a page.")
 @common_options

@@ -13,7 +13,14 @@ from teamhub.cli.answers import ago, print_fields, print_json, print_lines, prin
 from teamhub.cli.choice import Choice, common_options, opened_store
 from teamhub.cli.ending import end_and_wait, require_dispatcher
 from teamhub.cli.offers import all_kernel_ids, kernel_ids, user_names
-from teamhub.cli.workload_fields import environment_in_words, life_of, remedy, size_in_words, why
+from teamhub.cli.workload_fields import (
+    deaths_in_words,
+    environment_in_words,
+    life_of,
+    remedy,
+    size_in_words,
+    why,
+)
 from teamhub.cli.workload_log import Log
 from teamhub.deployment import Deployment
 from teamhub.errors import NotFoundError, RefusedError
@@ -158,9 +165,9 @@ async def _stop(
         if user is not None:
             found = await store.workloads.living(Kind.KERNEL, account_name(user))
         else:
-            living = await store.workloads.living(Kind.KERNEL)
+            every = await store.workloads.all(Kind.KERNEL)
             # Each once, and all of them before anything changes.
-            found = list({one.id: one for one in (one_of(living, p) for p in prefixes)}.values())
+            found = list({one.id: one for one in (_living_of(every, p) for p in prefixes)}.values())
         await require_dispatcher(deployment, store)
         return await end_and_wait(deployment, store, terminal, found)
 
@@ -193,7 +200,8 @@ async def _show(choice: Choice, kernel_id: str) -> None:
             ("size", size_in_words(deployment.config, kernel.size)),
             ("node", kernel.node or "-"),
             ("status", kernel.status.value + _state(kernel)),
-            ("reason", why(kernel)),
+            ("reason", why(kernel) if kernel.reason or kernel.detail else ""),
+            ("restarts", deaths_in_words(kernel)),
             ("what to do", remedy(kernel)),
             *life_of(kernel),
             ("last active", "" if kernel.status.ended else f"{ago(kernel.last_activity_at)} ago"),
@@ -232,6 +240,25 @@ def one_of(found: Sequence[Workload], text: str) -> Workload:
     return fitting[0]
 
 
+def _living_of(every: Sequence[Workload], text: str) -> Workload:
+    """Return the kernel with such an id that has not ended.
+
+    Raises:
+        NotFoundError: there is none, or it has ended.
+        RefusedError: there are several.
+    """
+    living = [kernel for kernel in every if not kernel.status.ended]
+    try:
+        return one_of(living, text)
+    except NotFoundError:
+        ended = one_of(every, text)
+    said = why(ended)
+    raise NotFoundError(
+        f"kernel {ended.id[:_SHORT]} of {ended.owner} has ended already"
+        f"{f' ({said})' if said else ''}; `teamhub kernels show {ended.id[:_SHORT]}` says more"
+    )
+
+
 def _state(kernel: Workload) -> str:
     return "" if kernel.status.ended else f", {kernel.execution_state}"
 
@@ -251,4 +278,7 @@ def _as_json(kernel: Workload) -> dict[str, Any]:
         "created_at": kernel.created_at,
         "started_at": kernel.started_at,
         "node": kernel.node,
+        "deaths": kernel.deaths.number if kernel.deaths else 0,
+        "last_exit": kernel.deaths.last_exit if kernel.deaths else None,
+        "last_exit_at": kernel.deaths.last_exit_at if kernel.deaths else None,
     }

@@ -15,19 +15,22 @@ from rich.text import Text
 
 from teamhub.accounts import account_name
 from teamhub.cli.choice import Choice, common_options
+from teamhub.cli.offers import all_kernel_ids, user_names
 from teamhub.engines.logs import WorkloadLogs
-from teamhub.errors import NotRunningError
+from teamhub.errors import NotFoundError, NotRunningError
 from teamhub.logs.following import Follower
-from teamhub.logs.lines import Line
+from teamhub.logs.lines import Line, Origin
 from teamhub.logs.reading import Wanted, every, last, opened
 from teamhub.logs.sources import Source, of_processes
 from teamhub.logs.writing import moment
+from teamhub.supervisor.terminal import Terminal
 
 DEFAULT_LINES = 100
 _LOOK_SECONDS = 0.25
 _PROCESSES = ("hub", "gateway", "dispatcher", "proxy", "supervisor", "shim", "kernel", "notebook")
 _LEVELS = ("debug", "info", "warning", "error")
 _SHORT = 8
+_NAME_SHOWN = 40
 _IDS = ("request_id", "kernel_id", "server_id")
 _AGO = re.compile(r"(\d+)\s*(s|min|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -64,8 +67,14 @@ class _Since(click.ParamType[str]):
     metavar="NAME",
     help=f"Only of this process ({', '.join(_PROCESSES)}); may be repeated.",
 )
-@click.option("--kernel", default="", metavar="ID", help="Only about this kernel, with its output.")
-@click.option("--user", metavar="NAME", help="Only about this user.")
+@click.option(
+    "--kernel",
+    default="",
+    metavar="ID",
+    shell_complete=all_kernel_ids,
+    help="Only about this kernel, with its output.",
+)
+@click.option("--user", metavar="NAME", shell_complete=user_names, help="Only about this user.")
 @click.option("--request", default="", metavar="ID", help="Only about this request.")
 @click.option("--level", type=click.Choice(_LEVELS), help="Only of this level and above.")
 @click.option(
@@ -94,7 +103,7 @@ def logs(
     """Show the logs of all processes, kernels and notebook servers, merged by time.
 
     The team server need not run. Ids may be given by their first characters. What kernels print
-    is shown with --kernel, --user or --process kernel.
+    is shown with --kernel, --user or --process kernel. With --json each line is one JSON object.
     """
     logs_dir = choice.data_dir / "logs"
     if not logs_dir.is_dir():
@@ -118,9 +127,31 @@ def logs(
         return
     with opened(source for source in find() if wanted.may_be_in(source)) as files:
         if lines is None and not since:
-            _print(every(files, wanted), show)
+            shown = _print(every(files, wanted), show)
         else:
-            _print(last(files, wanted, sys.maxsize if lines is None else lines), show)
+            shown = _print(last(files, wanted, sys.maxsize if lines is None else lines), show)
+    if not shown and lines != 0:
+        _say_none(wanted, [source.origin for source in find()])
+
+
+def _say_none(wanted: Wanted, origins: Iterable[Origin]) -> None:
+    """Say that there is no line of what was asked for by name.
+
+    Raises:
+        NotFoundError: it is of a kernel (or notebook server) of which there is no log either.
+    """
+    named = (("kernel", wanted.kernel), ("request", wanted.request), ("user", wanted.user))
+    of = " and ".join(f"{what} {name[:_NAME_SHOWN]!r}" for what, name in named if name)
+    if not of:
+        return
+    alone = Wanted(kernel=wanted.kernel)
+    if wanted.kernel and not any(one.workload and alone.matches_origin(one) for one in origins):
+        raise NotFoundError(
+            f"there is no line of {of}, and no log of such a kernel; see `teamhub kernels list` "
+            "(with --all for those that have ended)"
+        )
+    more = wanted.processes or wanted.level or wanted.since
+    Terminal().say(f"there is no line of {of}{' that is as asked for' if more else ''}")
 
 
 def _finder(data_dir: Path) -> Callable[[], Sequence[Source]]:
@@ -144,10 +175,14 @@ def _follow(
         follower.close()
 
 
-def _print(lines: Iterable[Line], show: Callable[[Line], None]) -> None:
+def _print(lines: Iterable[Line], show: Callable[[Line], None]) -> int:
+    """Print lines; return how many there were."""
+    number = 0
     for line in lines:
         show(line)
+        number += 1
     sys.stdout.flush()
+    return number
 
 
 def _json(line: Line) -> None:

@@ -15,12 +15,15 @@ import click
 from click.shell_completion import CompletionItem
 
 from teamhub.cli.choice import Choice, opened_store
+from teamhub.config.documentation import settings, tables
 from teamhub.deployment import Deployment
+from teamhub.errors import NotFoundError
 from teamhub.model import Kind
-from teamhub.operator import Operator
+from teamhub.operator import Operator, Token
 from teamhub.supervisor.lock import holder
 
 _SECONDS = 1.5
+_AT_ONCE = 8
 _DESCRIBED_CHARACTERS = 60
 
 Offer = Sequence[tuple[str, str]]
@@ -88,8 +91,9 @@ async def _kernels(deployment: Deployment, _: click.Context) -> Offer:
 
 async def _all_kernels(deployment: Deployment, _: click.Context) -> Offer:
     async with opened_store(deployment) as store:
-        found = await store.workloads.all(Kind.KERNEL)
-    return [(one.id, f"{one.owner} {one.name} {one.status.value}") for one in reversed(found)]
+        newest_first = reversed(await store.workloads.all(Kind.KERNEL))
+    found = sorted(newest_first, key=lambda one: one.status.ended)
+    return [(one.id, f"{one.owner} {one.name} {one.status.value}") for one in found]
 
 
 async def _servers(deployment: Deployment, _: click.Context) -> Offer:
@@ -113,8 +117,31 @@ async def _tokens(deployment: Deployment, ctx: click.Context) -> Offer:
     user = ctx.params.get("user")
     async with Operator(deployment, timeout_seconds=_SECONDS) as operator:
         names: Iterable[str] = [user] if user else [one.name for one in await operator.users()]
-        found = [token for name in names for token in await operator.tokens(name)]
+        at_once = asyncio.Semaphore(_AT_ONCE)
+
+        async def of(name: str) -> Sequence[Token]:
+            async with at_once:
+                # Of somebody removed just now, there are none.
+                with contextlib.suppress(NotFoundError):
+                    return await operator.tokens(name)
+                return ()
+
+        found = [one for some in await asyncio.gather(*map(of, names)) for one in some]
     return [(token.id, f"{token.user}: {token.note}") for token in found]
+
+
+def setting_paths(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Offer the paths of all tables and settings; the same for every deployment."""
+    paths = {path for path in (*tables(), *(one.path for one in settings())) if path}
+    return [CompletionItem(path) for path in sorted(paths) if path.startswith(begun)]
+
+
+def own_setting_paths(
+    ctx: click.Context, parameter: click.Parameter, begun: str
+) -> list[CompletionItem]:
+    """Offer those of them that are some deployment's as they stand: no NAME of an entry."""
+    paths = {one.value.partition(".NAME")[0] for one in setting_paths(ctx, parameter, "")}
+    return [CompletionItem(path) for path in sorted(paths) if path.startswith(begun)]
 
 
 def _is_plain(word: str) -> bool:
@@ -131,7 +158,7 @@ account_names = _completing(_anybody)
 kernel_ids = _completing(_kernels)
 """Kernels that have not ended."""
 all_kernel_ids = _completing(_all_kernels)
-"""Kernels of which there is a record, the newest first."""
+"""Kernels of which there is a record: those that have not ended first, the newest before others."""
 server_names = _completing(_servers)
 """USER or USER/NAME of each notebook server that has not ended."""
 group_names = _completing(_groups)

@@ -137,7 +137,7 @@ async def _show(choice: Choice, which: str) -> None:
             "attempt": server.attempt,
             "remedy": remedy(server),
             "ended_at": server.changed_at if server.status.ended else None,
-            "address": str(server.address) if server.address else None,
+            "address": _address(server),
             "log": log,
         }
         print_json(_as_json(server) | about)
@@ -148,7 +148,7 @@ async def _show(choice: Choice, which: str) -> None:
             ("name", server.name or "-"),
             ("size", size_in_words(deployment.config, server.size)),
             ("node", server.node or "-"),
-            ("address", str(server.address) if server.address else "-"),
+            ("address", _address(server) or "-"),
             ("status", server.status.value),
             ("reason", why(server)),
             ("what to do", remedy(server)),
@@ -159,6 +159,11 @@ async def _show(choice: Choice, which: str) -> None:
     if log:
         click.echo("\nthe last lines of its log:")
         print_lines("\n".join(log), indent="  ")
+
+
+def _address(server: Workload) -> str | None:
+    """Where it listens; of one that has ended, another may listen there now."""
+    return str(server.address) if server.address and not server.status.ended else None
 
 
 async def _stop(

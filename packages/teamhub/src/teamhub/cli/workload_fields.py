@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from teamhub.cli.answers import ago
+from teamhub.cli.answers import ago, counted
 from teamhub.config import Config
 from teamhub.model import Status, Workload
 
@@ -12,7 +12,19 @@ from teamhub.model import Status, Workload
 def why(workload: Workload) -> str:
     """Return why it is where it is: the reason and its detail; empty where there is none."""
     reason = workload.reason.value if workload.reason is not None else ""
-    return ": ".join(filter(None, (reason, workload.detail)))
+    said = ": ".join(filter(None, (reason, workload.detail)))
+    return said or ("" if workload.status.ended else deaths_in_words(workload))
+
+
+def deaths_in_words(workload: Workload) -> str:
+    """Return that it died and was started again in place; empty where it never did."""
+    deaths = workload.deaths
+    if deaths is None:
+        return ""
+    at = deaths.last_exit_at.astimezone()
+    today = at.date() == datetime.now(at.tzinfo).date()
+    when = f"{at:%H:%M}" if today else f"{at:%Y-%m-%d %H:%M}"
+    return f"restarted {counted(deaths.number, 'time')}, last {when}: {deaths.last_exit}"
 
 
 def remedy(workload: Workload) -> str:

@@ -103,8 +103,8 @@ def warning(text: str, remedy: str) -> Finding:
     return Finding(Verdict.WARNING, text, remedy)
 
 
-def problem(text: str, remedy: str) -> Finding:
-    """Return that something is wrong."""
+def problem(text: str, remedy: str = "") -> Finding:
+    """Return that something is wrong; without a remedy where the text itself has one."""
     return Finding(Verdict.PROBLEM, " ".join(text.split()), remedy)
 
 
@@ -151,7 +151,8 @@ async def _found(patient: Patient, check: Check) -> Finding:
     try:
         return await check.look(patient)
     except TeamhubError as error:
-        return problem(" ".join(str(error).split()), "see the message")
+        # What to do is in its message.
+        return problem(str(error))
     except PermissionError as error:
         return problem(
             f"{error.filename}: {error.strerror}", "run this as the account that runs teamhub"

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from teamhub.doctor.check import Check, Finding, Patient, ok, problem, skipped, warning
+from teamhub.engines.limits import ResourceLimits
 from teamhub.store import Store
 from teamhub.supervisor.down import store_exists
 
@@ -159,9 +160,10 @@ async def _limits(patient: Patient) -> Finding:
             return warning(said, remedy) if limited else ok(f"no size has a limit ({said})")
         return ok("sizes are kept by cgroup v2")
     if not _CGROUP.exists():
-        text = "no cgroup v2 here: a size's memory is limited for each process, and CPUs are not"
-        return warning(text, remedy) if limited else ok("no size has a limit, no cgroup v2 is here")
-    return ok("cgroup v2 is here; whether it is handed over is seen when teamhub runs")
+        # The words of the engine, which it says once it runs.
+        said = ResourceLimits().missing
+        return warning(said, remedy) if limited else ok(f"no size has a limit ({said})")
+    return ok("cgroup v2 is here; whether it is delegated is seen when teamhub runs")
 
 
 CHECKS = (

@@ -43,7 +43,10 @@ async def _server(patient: Patient) -> Finding:
     now = datetime.now(UTC)
     ended = [p for p in processes if p.last_exit_at is not None and p.last_exit_at > now - _RECENT]
     if ended:
-        told = ", ".join(f"the {p.name} {p.restarts} times ({p.last_exit})" for p in ended)
+        told = ", ".join(
+            f"the {p.name} {'once' if p.restarts == 1 else f'{p.restarts} times'} ({p.last_exit})"
+            for p in ended
+        )
         return warning(
             f"all run, but were started again: {told}",
             f"see `teamhub logs --process {ended[0].name}`",
@@ -58,7 +61,7 @@ async def _ports(patient: Patient) -> Finding:
             with public_port_held(deployment.config.proxy):
                 pass
         except TeamhubError as error:
-            return problem(str(error), "see the message")
+            return problem(str(error))
         return ok(f"port {deployment.config.proxy.port} is free")
     for name, port in vars(deployment.ports()).items():
         if not await _answers(port):

@@ -19,12 +19,15 @@ from teamhub.errors import NotFoundError, RefusedError, StoreError
 from teamhub.gateway import answers, schemas, wire
 from teamhub.gateway.link import Keys, Link
 from teamhub.logs import about, of_workload
-from teamhub.model import Status, Workload
+from teamhub.model import Deaths, Status, Workload
 from teamhub.store import Store
 
 log = logging.getLogger("teamhub.gateway.kernel")
 
 _GREETING_SECONDS = 10.0
+_DEATHS = 2**31
+"""So many do not fit the database."""
+_EXIT_CHARACTERS = 300
 _REPORT_SECONDS = 1.0
 _RESTART_SECONDS = 120.0
 _STATUSES = tuple(Status)
@@ -356,7 +359,7 @@ class Kernel:
             last = datetime.fromtimestamp(self.state.last_activity, UTC)
             self._spawn(
                 self._store.workloads.report_activity(
-                    self.workload.id, self.state.execution_state, last
+                    self.workload.id, self.state.execution_state, last, deaths_of(self.state)
                 )
             )
 
@@ -460,3 +463,21 @@ class Kernel:
 def _progress(workload: Workload) -> tuple[int, int]:
     """How far a row has come. It never goes back, so of two readings the later one is known."""
     return workload.attempt, _STATUSES.index(workload.status)
+
+
+def deaths_of(state: State) -> Deaths | None:
+    """Return what a shim says of processes that died, None where it says nothing of use.
+
+    The shim is a member's process: what it says is made fit for a database and a terminal.
+    """
+    number, last_exit, at = state.deaths, state.last_exit, state.last_exit_at
+    if type(number) is not int or not isinstance(last_exit, str) or type(at) not in {int, float}:
+        return None
+    try:
+        moment = datetime.fromtimestamp(at or 0, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    if not 0 < number < _DEATHS:
+        return None
+    said = "".join(c if c.isprintable() else "?" for c in last_exit[:_EXIT_CHARACTERS])
+    return Deaths(number, said, moment)

@@ -26,6 +26,7 @@ REQUEST_ID = "X-Request-Id"
 _ID_CHARACTERS = 64
 _PATH_CHARACTERS = 256
 """Of a path in the log: ours are shorter, and a stranger's fill no disk."""
+_PROBES = ("/healthz", "/readyz")
 
 _STATUS: tuple[tuple[type[TeamhubError], HTTPStatus], ...] = (
     (BadRequestError, HTTPStatus.BAD_REQUEST),
@@ -51,7 +52,10 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
         return response
     finally:
         caller = request.get(CALLER)
-        log.info(
+        # Whoever probes it does so all the time.
+        probed = status == HTTPStatus.OK and request.path.endswith(_PROBES)
+        log.log(
+            logging.DEBUG if probed else logging.INFO,
             "%s %s %d %s %.0f ms",
             request.method,
             _path(request),

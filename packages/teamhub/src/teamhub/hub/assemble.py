@@ -155,12 +155,15 @@ def _logs(deployment: Deployment) -> dict[str, Any]:
         # Merged into JupyterHub's own, where the handler is called "console".
         "logging_config": {
             "formatters": {"json": {"()": "teamhub.logs.JsonFormatter", "process": "hub"}},
-            "filters": {"secrets": {"()": "teamhub.hub.logs.WithoutSecrets"}},
+            "filters": {
+                "secrets": {"()": "teamhub.hub.logs.WithoutSecrets"},
+                "levels": {"()": "teamhub.hub.logs.OrdinaryLevels", "level": level},
+            },
             "handlers": {
                 "console": {
                     "class": "teamhub.logs.LogStream",
                     "formatter": "json",
-                    "filters": ["secrets"],
+                    "filters": ["secrets", "levels"],
                     "path": str(deployment.log_file("hub")),
                 }
             },

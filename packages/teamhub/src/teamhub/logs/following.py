@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from teamhub.logs.lines import Line, parse
+from teamhub.logs.lines import Line, joined, parse
 from teamhub.logs.reading import LONGEST_BYTES, Files, Wanted, last, whole_lines
 from teamhub.logs.sources import Source
 from teamhub.logs.writing import moment
@@ -195,8 +195,9 @@ class _Stream:
             if over:
                 lines += followed.close()
                 self._files.remove(followed)
-            for raw in lines:
-                yield self._line(raw, present)
+            # A trace comes in one piece; one that does not is shown in two.
+            parsed = [self._line(raw, present) for raw in lines]
+            yield from joined(parsed, self.source.origin)
 
     def end(self) -> list[Line]:
         """Let go of all files; return what was left in them without an end."""

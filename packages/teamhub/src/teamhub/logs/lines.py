@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from teamhub_shim.protocol import EXIT_MARKER, Exit
@@ -25,6 +25,8 @@ _PROXY = re.compile(
     rf"({_TIME.pattern}) \[(\w+)\] {_COLOUR}(debug|info|warn|error){_COLOUR}: (.*)", re.DOTALL
 )
 _REQUESTS = ("request_id", "client_request_id")
+TRACE_LINES = 1000
+"""As many lines at most are taken for the trace of the one before them."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Origin:
     fields: Mapping[str, str] = field(default_factory=dict)
     workload: bool = False
     writes: str = ""
+
+    @property
+    def has_traces(self) -> bool:
+        """Whether a warning or an error is followed by its trace, line by line, as Node does."""
+        return not self.workload and self.process == "proxy"
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,38 @@ def parse(raw: bytes, origin: Origin, before: str = "", *, latest: str = "9") ->
     if found is not None:
         return found
     return Line(before, "", origin.process, text, fields=origin.fields, has_time=False)
+
+
+def may_have_trace(line: Line, origin: Origin) -> bool:
+    """Return whether lines after it without a time are its trace.
+
+    After one that is no fault they are a fault of their own: how the process crashed, mostly.
+    """
+    return origin.has_traces and line.has_time and line.level in {"warning", "error"}
+
+
+def with_trace(line: Line, following: Sequence[Line]) -> Line:
+    """Return a line with those that follow it as its traceback."""
+    return replace(line, traceback="\n".join([line.message for line in following]))
+
+
+def joined(lines: Iterable[Line], origin: Origin) -> Iterator[Line]:
+    """Yield lines of an origin, oldest first, in which traces are part of the line before them."""
+    before: Line | None = None
+    trace: list[Line] = []
+    for line in lines:
+        if before is not None:
+            if not line.has_time and len(trace) < TRACE_LINES:
+                trace.append(line)
+                continue
+            yield with_trace(before, trace)
+            before, trace = None, []
+        if may_have_trace(line, origin):
+            before = line
+        else:
+            yield line
+    if before is not None:
+        yield with_trace(before, trace)
 
 
 def time_of(raw: bytes) -> str:

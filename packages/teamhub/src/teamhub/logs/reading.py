@@ -13,7 +13,17 @@ from itertools import islice
 from operator import itemgetter
 from typing import BinaryIO
 
-from teamhub.logs.lines import LEVELS, Line, Origin, parse, time_of
+from teamhub.logs.lines import (
+    LEVELS,
+    TRACE_LINES,
+    Line,
+    Origin,
+    joined,
+    may_have_trace,
+    parse,
+    time_of,
+    with_trace,
+)
 from teamhub.logs.sources import Source
 from teamhub.logs.writing import moment
 
@@ -69,7 +79,10 @@ class Wanted:
 
     def may_be_in(self, source: Source) -> bool:
         """Return False where no line of a source can be wanted."""
-        origin = source.origin
+        return self.matches_origin(source.origin)
+
+    def matches_origin(self, origin: Origin) -> bool:
+        """Return False where no line of a log of this origin can be wanted."""
         names = {origin.process, origin.writes}
         if "gateway" in names:
             names.add("dispatcher")
@@ -162,6 +175,10 @@ def _backwards(files: Files, origin: Origin, wanted: Wanted) -> Iterator[tuple[s
                     yield from release("" if key == "9" else key)
                 continue
             key = min(key, line.time)
+            if held and may_have_trace(line, origin):
+                trace = [parse(each, origin, line.time) for each in held[-TRACE_LINES:]]
+                del held[-TRACE_LINES:]
+                line = with_trace(line, trace[::-1])
             yield from release(line.time)
             yield key, line
         if key < wanted.since:
@@ -171,20 +188,24 @@ def _backwards(files: Files, origin: Origin, wanted: Wanted) -> Iterator[tuple[s
 
 def _forwards(files: Files, origin: Origin, wanted: Wanted) -> Iterator[tuple[str, Line]]:
     """The lines of a source from its beginning, with keys that never fall."""
+    key = ""
+    for line in joined(_parsed_forwards(files, origin, wanted), origin):
+        key = max(key, line.time)
+        yield key, line
+
+
+def _parsed_forwards(files: Files, origin: Origin, wanted: Wanted) -> Iterator[Line]:
     latest = moment(time.time())
-    key = before = ""
+    before = ""
     needles = wanted.needles(origin)
     for raw in _all_forwards(files):
         said = time_of(raw)
         if said and not all(needle in raw for needle in needles):
             before = min(said, latest) if origin.workload else said
-            key = max(key, before)
             continue
         line = parse(raw, origin, before, latest=latest)
-        if line.has_time:
-            before = line.time
-            key = max(key, before)
-        yield key, line
+        before = line.time
+        yield line
 
 
 def _all_backwards(files: Files) -> Iterator[bytes]:

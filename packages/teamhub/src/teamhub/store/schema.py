@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0003"
+VERSION = "0004"
 """The migration that builds these tables. Kept here so that a command which only looks at the
 database need not load Alembic; a test holds it against the migrations."""
 
@@ -110,6 +110,10 @@ workloads = Table(
     Column("started_at", UtcDateTime),
     Column("execution_state", String(16), nullable=False),
     Column("last_activity_at", UtcDateTime),
+    # Of kernels: how many processes died and were replaced in place, and the last of them.
+    Column("deaths", Integer, nullable=False, server_default="0"),
+    Column("last_exit", Text, nullable=False, server_default=""),
+    Column("last_exit_at", UtcDateTime),
     Index("ix_workloads_status", "status"),
     Index("ix_workloads_owner_kind", "owner", "kind"),
 )

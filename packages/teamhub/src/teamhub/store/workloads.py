@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from teamhub.errors import DeposedError, NotFoundError, RefusedError
-from teamhub.model import Address, Desired, Handle, Kind, Status, Workload
+from teamhub.model import Address, Deaths, Desired, Handle, Kind, Status, Workload
 from teamhub.reasons import Reason
 from teamhub.store.database import Database, now
 from teamhub.store.lease import in_epoch
@@ -211,6 +211,9 @@ class Workloads:
                     started_at=None,
                     execution_state="starting",
                     last_activity_at=moment,
+                    deaths=0,
+                    last_exit="",
+                    last_exit_at=None,
                     changed_at=moment,
                 )
             )
@@ -254,9 +257,19 @@ class Workloads:
         return result.rowcount > 0
 
     async def report_activity(
-        self, workload_id: str, execution_state: str, last_activity_at: datetime
+        self,
+        workload_id: str,
+        execution_state: str,
+        last_activity_at: datetime,
+        deaths: Deaths | None = None,
     ) -> None:
         """Note what a kernel is doing. Wakes nobody: it is read when somebody asks.
+
+        Args:
+            workload_id: the kernel's.
+            execution_state: as Jupyter names it.
+            last_activity_at: of the last message.
+            deaths: what its shim says of processes that died; None: nothing.
 
         Of one that has ended, nothing: a late report does not bring it back.
         """
@@ -264,7 +277,13 @@ class Workloads:
             await connection.execute(
                 update(table)
                 .where(table.c.id == workload_id, table.c.status.not_in(ENDED))
-                .values(execution_state=execution_state, last_activity_at=last_activity_at)
+                .values(
+                    execution_state=execution_state,
+                    last_activity_at=last_activity_at,
+                    deaths=deaths.number if deaths else 0,
+                    last_exit=deaths.last_exit if deaths else "",
+                    last_exit_at=deaths.last_exit_at if deaths else None,
+                )
             )
 
     async def forget_ended(self, days: float) -> int:
@@ -311,4 +330,7 @@ def _workload(row: Row[Any]) -> Workload:
         started_at=row.started_at,
         execution_state=row.execution_state,
         last_activity_at=row.last_activity_at,
+        deaths=Deaths(row.deaths, row.last_exit, row.last_exit_at)
+        if row.deaths and row.last_exit_at
+        else None,
     )

@@ -1,4 +1,4 @@
-"""Whether people can sign in and start kernels: asked the way their browsers ask."""
+"""Whether people can sign in and start kernels: asked, in the end, the way their browsers ask."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -39,37 +40,63 @@ class Readiness:
 
 
 class Checks(Asking):
-    """Asks a deployment through its public address.
+    """Asks a deployment: the hub and the gateway at their own ports, then the way browsers do.
 
+    Only what answers at its own port is asked for through the public address: of everything else
+    the proxy writes a warning with a trace, and a start would fill its log with them.
     Used as `async with`. Never goes through the machine's web proxy: it is this machine.
     """
 
     def __init__(self, deployment: Deployment) -> None:
         super().__init__(_ANSWER_SECONDS)
         self._url = deployment.public_url()
+        self._hub_url = deployment.hub_api_url().removesuffix("/api")
+        self._gateway_url = deployment.gateway_url()
 
     async def check(self) -> Readiness:
         """Return what works now. Never raises."""
-        sign_in, healthz, readyz = await asyncio.gather(
-            self._get("/hub/login"),
-            self._get("/services/gateway/healthz"),
-            self._get("/services/gateway/readyz"),
-        )
-        problems = {}
-        if sign_in.status is None:
+        if not await self._proxy_listens():
             return Readiness({PROXY: f"{self._url} does not answer"})
-        if not sign_in.is_sign_in:
-            problems[HUB] = f"the sign-in page answers {sign_in.status}"
-        if healthz.status != 200:
-            problems[GATEWAY] = f"the gateway answers {healthz.status or 'nothing'}"
-        elif readyz.status != 200:
-            why = readyz.missing or f"it answers {readyz.status or 'nothing'}"
-            problems[GATEWAY] = f"the gateway is not ready: {why}"
-        return Readiness(problems)
+        hub, gateway = await asyncio.gather(self._hub(), self._gateway())
+        found = {HUB: hub, GATEWAY: gateway}
+        return Readiness({name: problem for name, problem in found.items() if problem})
 
-    async def _get(self, path: str) -> _Answer:
+    async def _proxy_listens(self) -> bool:
+        # Without a request: the proxy would ask the hub, and say so where that is away.
+        address = urlsplit(self._url)
         try:
-            async with self._session.get(self._url + path, allow_redirects=False) as response:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                _, writer = await asyncio.open_connection(address.hostname, address.port)
+        except (TimeoutError, OSError):
+            return False
+        writer.close()
+        return True
+
+    async def _hub(self) -> str:
+        own = await self._get(f"{self._hub_url}/health")
+        if own.status != 200:
+            return f"the hub answers {own.status or 'nothing'}"
+        sign_in = await self._get(f"{self._url}/hub/login")
+        if not sign_in.is_sign_in:
+            return f"the sign-in page answers {sign_in.status or 'nothing'}"
+        return ""
+
+    async def _gateway(self) -> str:
+        own = await self._get(f"{self._gateway_url}/healthz")
+        if own.status != 200:
+            return f"the gateway answers {own.status or 'nothing'}"
+        readyz = await self._get(f"{self._gateway_url}/readyz")
+        if readyz.status != 200:
+            why = readyz.missing or f"it answers {readyz.status or 'nothing'}"
+            return f"the gateway is not ready: {why}"
+        public = await self._get(f"{self._url}/services/gateway/healthz")
+        if public.status != 200:
+            return f"the gateway answers {public.status or 'nothing'} through the proxy"
+        return ""
+
+    async def _get(self, url: str) -> _Answer:
+        try:
+            async with self._session.get(url, allow_redirects=False) as response:
                 text = await response.text(errors="replace")
                 return _Answer(response.status, text, response.headers.get("Location", ""))
         except (aiohttp.ClientError, TimeoutError, OSError):
