@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from team import ROOT
 from up_rig import Site
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(400)]
@@ -53,6 +54,23 @@ def test_ctrl_c_ends_everything_kernels_too(site: Site) -> None:
     assert site.processes() == []
     assert site.json("status", code=4) == {"running": False, "ready": False}
     assert site.json("kernels", "list") == []
+
+
+def test_a_checkouts_own_up_finds_what_its_dev_has_set_up(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = [part for part in os.environ["PATH"].split(os.pathsep) if str(ROOT) not in part]
+    monkeypatch.setenv("PATH", os.pathsep.join(outside))
+    monkeypatch.delenv("TEAMHUB_KERNEL_PREFIX", raising=False)
+    site.up().ready()
+    assert any(
+        str(ROOT / ".node/node_modules/.bin/configurable-http-proxy") in process.cmdline()
+        for process in site.processes()
+    )
+    site.running_kernel(site.token("ada"))
+    (kernel,) = site.kernels()
+    assert psutil.Process(kernel).cmdline()[0] == str(ROOT / ".kernel-venv/bin/python")
+    site.command("down")
 
 
 def test_a_second_up_says_so_and_the_first_goes_on(site: Site) -> None:
