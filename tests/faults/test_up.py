@@ -122,9 +122,22 @@ def test_a_supervisor_that_was_killed_is_followed_by_one_that_takes_over(site: S
 
 
 def test_down_after_a_kill_ends_processes_and_kernels(site: Site) -> None:
+    site.data_dir.mkdir(0o711)
+    (site.data_dir / "teamhub.toml").write_text(f"[proxy]\nport = {site.port}\n")
     up = site.up().ready()
     site.running_kernel(site.token("ada"))
+    proxy = site.pid("proxy")
     up.signal(signal.SIGKILL).end()
+    assert (
+        f"no team server is running on {site.data_dir}, but 3 processes and 1 kernel or notebook "
+        f"server of one that was killed still run: `teamhub up --data-dir {site.data_dir}` takes "
+        f"over, `teamhub down --data-dir {site.data_dir}` ends them"
+    ) in site.refused("status", code=4)
+    checks = {check["name"]: check for check in site.json("doctor", code=1)["checks"]}
+    assert checks["ports"]["text"] == (
+        f"port {site.port} is held by what a team server that was killed has left (process {proxy})"
+    )
+    assert checks["ports"]["remedy"] == checks["processes"]["remedy"]
     ended = site.json("down")
     assert (ended["supervisor"], ended["processes"], ended["workloads"]) == (None, 3, 1)
     assert site.processes() == []
