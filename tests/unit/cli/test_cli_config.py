@@ -5,12 +5,15 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from cli_rig import Answer
 from teamhub.config import Config
 from teamhub.config.documentation import example_toml, settings
-from teamhub.deployment import Deployment
+from teamhub.deployment import Deployment, write_private
+from teamhub.supervisor import apply
+from teamhub.supervisor.origin import Origin
 
 Command = Callable[..., Answer]
 
@@ -153,3 +156,27 @@ def test_apply_where_nothing_runs(on: Command, deployment: Deployment) -> None:
         f"teamhub: no team server is running on {deployment.data_dir}; "
         "`teamhub up` reads the settings when it starts\n"
     )
+
+
+@pytest.mark.usefixtures("running")
+def test_a_port_that_the_command_line_overrides_is_told(
+    on: Command, deployment: Deployment
+) -> None:
+    origin = Origin(overrides={"data_dir": str(deployment.data_dir), "proxy.port": 8102})
+    origin.note(deployment)
+    write_private(deployment.settings_file, origin.load().model_dump_json())
+    said = "proxy.port: the team server was started with --port 8102, which overrides the"
+    assert on("config", "check").out.endswith(
+        "nothing has changed since the team server read its settings\n"
+    )
+    assert on("config", "show", "proxy.port").out == (
+        f"[proxy]\nport = 8000\n# {said} default 8000\n"
+    )
+    (deployment.data_dir / "teamhub.toml").write_text("[proxy]\nport = 8103\n")
+    assert f"{said} file's 8103\n" in on("config", "check").out
+    assert on("config", "check", "--json").json["overridden"] == [
+        {"path": "proxy.port", "option": "--port 8102", "by_file": 8103, "is_set": True}
+    ]
+    assert f"port = 8103\n# {said} file's 8103\n" in on("config", "show", "proxy.port").out
+    with patch.object(apply, "ask", return_value=apply.Answer(state="done")):
+        assert f"{said} file's 8103\n" in on("config", "apply").err
