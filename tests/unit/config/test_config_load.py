@@ -35,10 +35,6 @@ def write(path: Path, text: str) -> Path:
             "[accounts]\nsign_up = 'open'",
             'accounts.sign_up: should be "approval" or "closed", is \'open\'',
         ),
-        (
-            "[environments.r]\nlanguage = 'R'",
-            "environments.r.display_name: this setting is needed; it should be text",
-        ),
         ("[logs]\nkeep_bytes = 1", "logs.keep_bytes: should be bytes, or text such as"),
         ("[environments]", "environments: at least one entry is needed"),
         ("[proxy\n", "is not valid TOML"),
@@ -55,6 +51,14 @@ def test_an_error_names_file_path_and_what_was_expected(
     assert said in message
     assert "\n" not in message
     assert caught.value.exit_code == 2
+
+
+def test_an_environment_without_a_display_name_has_its_own(tmp_path: Path) -> None:
+    path = write(tmp_path / "teamhub.toml", "[environments.r]\nlanguage = 'R'")
+    assert load(path).environment("r").display_name == "r"
+    assert load(None, {"data_dir": str(tmp_path / "x")}).environment("python3").display_name == (
+        "Python 3"
+    )
 
 
 def test_each_fault_has_a_line(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -238,22 +238,33 @@ def _file(chosen: Mapping[str, Any], head: str, *, everything: bool) -> str:
         shown = table.replace("NAME", entry)
         inside = [one for one in known if one.table == table]
         picked = any(path.startswith(f"{shown}.") for path in chosen)
-        # An entry that is set without what it must have would be an error.
-        needed = {
-            f"{shown}.{name}"
-            for name, field in (model.model_fields if model and picked else {}).items()
-            if field.is_required()
-        }
+        # Those of the entry that is there without a file; one that is in the file has to say them.
+        usual = {f"{shown}.{name}": value for name, value in _own(table).items()}
         off = "# " if model is not None and not (everything or picked) else ""
         lines += ["", *_comment(text)]
         if inside:
             lines.append(f"{off}[{shown}]")
         for one in (one for one in inside if not _is_table(one)):
-            always = everything or f"{shown}.{one.name}" in needed
-            lines += _lines(one, chosen, shown, everything=always)
+            path = f"{shown}.{one.name}"
+            always = everything or (picked and path in usual)
+            here = replace(one, default=usual.get(path, one.default))
+            lines += _lines(here, chosen, shown, everything=always)
         for one in filter(_is_table, inside):
             lines += ["", *_comment(one.text), *_subtable(one, shown, chosen, off)]
     return "\n".join(lines) + "\n"
+
+
+def _own(table: str) -> Mapping[str, Any]:
+    """Return what the entry that is there without a file has otherwise than a new entry."""
+    first = table.partition(".")[0]
+    if first not in ENTRIES:
+        return {}
+    entry, model = ENTRIES[first]
+    there, new = getattr(Config(), first)[entry], model()
+    names = type(there).model_fields
+    return {
+        name: getattr(there, name) for name in names if getattr(there, name) != getattr(new, name)
+    }
 
 
 def toml(value: Any) -> str:
@@ -303,7 +314,7 @@ def _setting(
 ) -> Setting:
     of_table: Restarts = getattr(model, "restarts", Restarts((Part.SERVER,)))
     own = next((each for each in field.metadata if isinstance(each, Restarts)), of_table)
-    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    default = field.get_default(call_default_factory=True)
     example = (field.examples or [default])[0]
     if _is_bytes(field):
         default = bytes_in_words(default) if default is not None else None
@@ -313,7 +324,7 @@ def _setting(
         path=path,
         text=_text(field.description),
         expected=_expected(schema) if not _is_bytes(field) else 'bytes, or text such as "4 GiB"',
-        default=example if field.is_required() else default,
+        default=default,
         example=example,
         restarts=own.parts,
     )

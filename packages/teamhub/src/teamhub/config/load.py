@@ -121,9 +121,6 @@ def _explain(error: ValidationError, source: str) -> Sequence[str]:
             lines.append(f"{source}: {where}: {message}")
         elif not where:
             lines.append(f"{source}: {message}")
-        elif fault["type"] == "missing":
-            expected = f"; it should be {known.expected}" if known is not None else ""
-            lines.append(f"{source}: {where}: this setting is needed{expected}")
         else:
             if fault["type"] in _TABLE_WANTED:
                 message = "should be a table"
