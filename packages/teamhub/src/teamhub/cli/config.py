@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from teamhub.cli.choice import Choice, common_options
 from teamhub.config import Config
 from teamhub.config.changes import Change, changes, parts_of
 from teamhub.config.documentation import (
+    did_you_mean,
     documentation_markdown,
     documentation_text,
     example_toml,
@@ -345,7 +345,5 @@ def _existing(path: str) -> None:
     """Check that there is such a table or setting. Raises ConfigError: did you mean."""
     if not path or any(within(one.path, path) for one in settings()):
         return
-    names = [*tables(), *(one.path for one in settings())]
-    close = difflib.get_close_matches(path, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else "; `teamhub config docs` lists them"
+    hint = did_you_mean(path, also=tables())
     raise ConfigError(f"{path[:_PATH_SHOWN]}: there is no such setting or table{hint}")
