@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,38 @@ def test_a_right_file_is_valid_with_warnings(command: Command, file: Path) -> No
     as_json = command("config", "check", str(file), "--json").json
     assert (as_json["valid"], as_json["running"]) == (True, False)
     assert len(as_json["warnings"]) >= 6
+
+
+def test_an_interpreter_without_ipykernel_is_told(
+    command: Command, file: Path, tmp_path: Path
+) -> None:
+    python = tmp_path / "bin/python"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S -I "$@"\n')
+    python.chmod(0o755)
+    kept = '[environments.python3]\nargv = ["true"]\n'
+    file.write_text(f'{kept}[environments.bare]\nprefix = "{tmp_path}"\n')
+    answer = command("config", "check", str(file))
+    assert answer.code == 0
+    assert (
+        f"teamhub: warning: environments.bare: {python} cannot import ipykernel: none of its "
+        f"kernels starts; `{python} -m pip install ipykernel`\n"
+    ) in answer.err
+    python.write_text("#!/bin/sh\nexit 0\n")
+    assert "ipykernel" not in command("config", "check", str(file)).err
+
+
+def test_a_file_that_loses_the_usual_environment_is_told_how_to_keep_it(
+    command: Command, file: Path
+) -> None:
+    said = (
+        "kernels.default: no environment makes the kernelspec 'python3'; there are: r; "
+        "keep it with [environments.python3]\n"
+    )
+    file.write_text('[environments.r]\nargv = ["true"]\n')
+    assert said in command("config", "check", str(file)).err
+    file.write_text('[environments.r]\nargv = ["true"]\n[kernels]\ndefault = "r"\n')
+    assert "kernels.default" not in command("config", "check", str(file)).err
 
 
 def test_each_fault_is_a_line_of_its_own(command: Command, file: Path) -> None:

@@ -42,8 +42,8 @@ def write(path: Path, text: str) -> Path:
         ("[logs]\nkeep_bytes = 1", "logs.keep_bytes: should be bytes, or text such as"),
         (
             "[hub]\nadmin = 'a'\n[hub]\nadmin = 'b'",
-            "is not valid TOML: the table [hub] is there already (at line 3, column 5); put what is "
-            "below this line below that one",
+            "is not valid TOML: the table [hub] is there already (at line 3, column 5); put "
+            "what is below this line below that one",
         ),
         (
             "[hub]\nadmin = 'a'\nadmin = 'b'\n",

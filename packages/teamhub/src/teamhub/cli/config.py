@@ -27,7 +27,7 @@ from teamhub.config.documentation import (
 )
 from teamhub.config.shown import in_words, lines, masked
 from teamhub.deployment import Deployment
-from teamhub.doctor.settings import remarks
+from teamhub.doctor.settings import remarks, without_ipykernel
 from teamhub.errors import ConfigError, NotFoundError, RefusedError, TeamhubError
 from teamhub.supervisor import apply as applying
 from teamhub.supervisor.lock import holder
@@ -72,7 +72,7 @@ def check(choice: Choice, file: Path | None) -> int:
         return _answer_faults(choice, str(error).splitlines())
     adopt(wanted.data_dir)
     running, found, overridden = _against_running(chosen, wanted)
-    noted = remarks(wanted)
+    noted = [*remarks(wanted), *without_ipykernel(wanted)]
     faults = [str(one) for one in noted if one.fatal]
     if choice.as_json:
         print_json(
@@ -94,8 +94,8 @@ def check(choice: Choice, file: Path | None) -> int:
         click.echo("the settings are valid")
     if running:
         _show_changes(found)
-    for one in overridden:
-        click.echo(str(one))
+    for override in overridden:
+        click.echo(str(override))
     return ConfigError.exit_code if faults else 0
 
 
