@@ -31,6 +31,9 @@ async def test_what_was_backed_up_while_it_ran_comes_up_elsewhere(
     kernel_id = await alice.start_kernel()
     async with alice.connect(kernel_id) as cells:
         await cells.run("open('kept.txt', 'w').write('kept')")
+        # A member's databases are files like others, whatever they are called.
+        await cells.run("open('own.sqlite', 'w').write('own')")
+        await cells.run("open('hub.sqlite', 'w').write('own')")
     (own_team.data_dir / "teamhub.toml").write_text("[kernels]\nper_user = 7\n")
     (tmp_path / "backup.py").write_text(script("backup").replace("python3", sys.executable))
     backup, restored = tmp_path / "backup", tmp_path / "restored"
@@ -46,6 +49,8 @@ async def test_what_was_backed_up_while_it_ran_comes_up_elsewhere(
         # The token that was made before is still good, and so is what is in the home.
         async with alice.connect(await alice.start_kernel()) as cells:
             assert (await cells.run("print(open('kept.txt').read())")).text == "kept\n"
+            names = await cells.run("import glob; print(*sorted(glob.glob('*.sqlite')))")
+            assert names.text == "hub.sqlite own.sqlite\n"
         (running,) = wait_until(
             "the old kernel is gone",
             lambda: [k for k in (server.cli("kernels", "list"),) if len(k) == 1],

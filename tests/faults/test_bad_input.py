@@ -33,7 +33,10 @@ SETTINGS = {
     "no-table-of-tables": ("sizes = 5\n", "sizes: should be a table, is 5"),
     "extra-no-table": ("[hub.extra]\nSpawner = 5\n", "hub.extra.Spawner: should be a table, is 5"),
     "toml": ("[proxy\n", "is not valid TOML: Expected ']'"),
-    "toml-twice": ("[proxy]\nport = 1\nport = 2\n", "is not valid TOML: Cannot overwrite a value"),
+    "toml-twice": (
+        "[proxy]\nport = 1\nport = 2\n",
+        "is not valid TOML: what is set there is set already",
+    ),
     "toml-deep": ("a = " + "[" * 5000, "is not valid TOML: it is nested too deeply"),
     "toml-long-number": (f"a = {'9' * 5000}\n", "is not valid TOML: Exceeds the limit"),
     "latin-1": (b"[proxy]\n# f\xfcr uns\n", "is not valid TOML: byte 12 is not UTF-8; save it as"),

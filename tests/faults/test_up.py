@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from team import ROOT
 from up_rig import Site
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(400)]
@@ -53,6 +54,23 @@ def test_ctrl_c_ends_everything_kernels_too(site: Site) -> None:
     assert site.processes() == []
     assert site.json("status", code=4) == {"running": False, "ready": False}
     assert site.json("kernels", "list") == []
+
+
+def test_a_checkouts_own_up_finds_what_its_dev_has_set_up(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = [part for part in os.environ["PATH"].split(os.pathsep) if str(ROOT) not in part]
+    monkeypatch.setenv("PATH", os.pathsep.join(outside))
+    monkeypatch.delenv("TEAMHUB_KERNEL_PREFIX", raising=False)
+    site.up().ready()
+    assert any(
+        str(ROOT / ".node/node_modules/.bin/configurable-http-proxy") in process.cmdline()
+        for process in site.processes()
+    )
+    site.running_kernel(site.token("ada"))
+    (kernel,) = site.kernels()
+    assert psutil.Process(kernel).cmdline()[0] == str(ROOT / ".kernel-venv/bin/python")
+    site.command("down")
 
 
 def test_a_second_up_says_so_and_the_first_goes_on(site: Site) -> None:
@@ -104,9 +122,22 @@ def test_a_supervisor_that_was_killed_is_followed_by_one_that_takes_over(site: S
 
 
 def test_down_after_a_kill_ends_processes_and_kernels(site: Site) -> None:
+    site.data_dir.mkdir(0o711)
+    (site.data_dir / "teamhub.toml").write_text(f"[proxy]\nport = {site.port}\n")
     up = site.up().ready()
     site.running_kernel(site.token("ada"))
+    proxy = site.pid("proxy")
     up.signal(signal.SIGKILL).end()
+    assert (
+        f"no team server is running on {site.data_dir}, but 3 processes and 1 kernel or notebook "
+        f"server of one that was killed still run: `teamhub up --data-dir {site.data_dir}` takes "
+        f"over, `teamhub down --data-dir {site.data_dir}` ends them"
+    ) in site.refused("status", code=4)
+    checks = {check["name"]: check for check in site.json("doctor", code=1)["checks"]}
+    assert checks["ports"]["text"] == (
+        f"port {site.port} is held by what a team server that was killed has left (process {proxy})"
+    )
+    assert checks["ports"]["remedy"] == checks["processes"]["remedy"]
     ended = site.json("down")
     assert (ended["supervisor"], ended["processes"], ended["workloads"]) == (None, 3, 1)
     assert site.processes() == []

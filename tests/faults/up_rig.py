@@ -50,6 +50,13 @@ class Site:
 
     def command(self, *arguments: str, code: int = 0) -> str:
         """Run `teamhub`, check its exit status, return what it printed on stdout."""
+        return self._run(*arguments, code=code).stdout
+
+    def refused(self, *arguments: str, code: int) -> str:
+        """The same for a command that fails; return what it said on stderr."""
+        return self._run(*arguments, code=code).stderr
+
+    def _run(self, *arguments: str, code: int) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             (*TEAMHUB, *arguments, "--data-dir", str(self.data_dir)),
             capture_output=True,
@@ -58,7 +65,7 @@ class Site:
             check=False,
         )
         assert done.returncode == code, (arguments, done)
-        return done.stdout
+        return done
 
     def json(self, *arguments: str, code: int = 0) -> Any:
         return json.loads(self.command(*arguments, "--json", code=code))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from cli_rig import Answer
 from teamhub.config import Config
 from teamhub.config.documentation import example_toml, settings
-from teamhub.deployment import Deployment
+from teamhub.deployment import Deployment, write_private
+from teamhub.supervisor import apply
+from teamhub.supervisor.origin import Origin
 
 Command = Callable[..., Answer]
 
@@ -41,6 +45,38 @@ def test_a_right_file_is_valid_with_warnings(command: Command, file: Path) -> No
     as_json = command("config", "check", str(file), "--json").json
     assert (as_json["valid"], as_json["running"]) == (True, False)
     assert len(as_json["warnings"]) >= 6
+
+
+def test_an_interpreter_without_ipykernel_is_told(
+    command: Command, file: Path, tmp_path: Path
+) -> None:
+    python = tmp_path / "bin/python"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S -I "$@"\n')
+    python.chmod(0o755)
+    kept = '[environments.python3]\nargv = ["true"]\n'
+    file.write_text(f'{kept}[environments.bare]\nprefix = "{tmp_path}"\n')
+    answer = command("config", "check", str(file))
+    assert answer.code == 0
+    assert (
+        f"teamhub: warning: environments.bare: {python} cannot import ipykernel: none of its "
+        f"kernels starts; `{python} -m pip install ipykernel`\n"
+    ) in answer.err
+    python.write_text("#!/bin/sh\nexit 0\n")
+    assert "ipykernel" not in command("config", "check", str(file)).err
+
+
+def test_a_file_that_loses_the_usual_environment_is_told_how_to_keep_it(
+    command: Command, file: Path
+) -> None:
+    said = (
+        "kernels.default: no environment makes the kernelspec 'python3'; there are: r; "
+        "keep it with [environments.python3]\n"
+    )
+    file.write_text('[environments.r]\nargv = ["true"]\n')
+    assert said in command("config", "check", str(file)).err
+    file.write_text('[environments.r]\nargv = ["true"]\n[kernels]\ndefault = "r"\n')
+    assert "kernels.default" not in command("config", "check", str(file)).err
 
 
 def test_each_fault_is_a_line_of_its_own(command: Command, file: Path) -> None:
@@ -153,3 +189,27 @@ def test_apply_where_nothing_runs(on: Command, deployment: Deployment) -> None:
         f"teamhub: no team server is running on {deployment.data_dir}; "
         "`teamhub up` reads the settings when it starts\n"
     )
+
+
+@pytest.mark.usefixtures("running")
+def test_a_port_that_the_command_line_overrides_is_told(
+    on: Command, deployment: Deployment
+) -> None:
+    origin = Origin(overrides={"data_dir": str(deployment.data_dir), "proxy.port": 8102})
+    origin.note(deployment)
+    write_private(deployment.settings_file, origin.load().model_dump_json())
+    said = "proxy.port: the team server was started with --port 8102, which overrides the"
+    assert on("config", "check").out.endswith(
+        "nothing has changed since the team server read its settings\n"
+    )
+    assert on("config", "show", "proxy.port").out == (
+        f"[proxy]\nport = 8000\n# {said} default 8000\n"
+    )
+    (deployment.data_dir / "teamhub.toml").write_text("[proxy]\nport = 8103\n")
+    assert f"{said} file's 8103\n" in on("config", "check").out
+    assert on("config", "check", "--json").json["overridden"] == [
+        {"path": "proxy.port", "option": "--port 8102", "by_file": 8103, "is_set": True}
+    ]
+    assert f"port = 8103\n# {said} file's 8103\n" in on("config", "show", "proxy.port").out
+    with patch.object(apply, "ask", return_value=apply.Answer(state="done")):
+        assert f"{said} file's 8103\n" in on("config", "apply").err

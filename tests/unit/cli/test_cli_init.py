@@ -63,6 +63,20 @@ def test_flags_are_set_and_nothing_else(command: Command, tmp_path: Path) -> Non
     }
 
 
+def test_entries_that_are_set_are_added_to_those_there_are(
+    command: Command, tmp_path: Path
+) -> None:
+    others = ["sizes.big.memory=8GiB", "sizes.big.cpus=4", "environments.py.3.13.prefix=/opt/py"]
+    flags = [flag for other in others for flag in ("--set", other)]
+    answer = command("init", str(tmp_path), *flags, "--yes")
+    assert answer.code == 0, answer.err
+    config = load(tmp_path / CONFIG_NAME)
+    assert list(config.sizes) == ["standard", "big"]
+    assert (config.sizes["big"].memory, config.sizes["big"].cpus) == (8 * 1024**3, 4)
+    assert list(config.environments) == ["python3", "py.3.13"]
+    assert config.environments["python3"] == Config().environments["python3"]
+
+
 def test_a_default_that_is_given_stays_a_default(command: Command, tmp_path: Path) -> None:
     assert command("init", str(tmp_path), "--port", "8000", "--yes").code == 0
     assert set_in(tmp_path) == {}
@@ -90,10 +104,16 @@ def test_a_file_that_is_there_stays_as_it_is_but_for_force(
         (["--port", "70000"], "invalid value for '--port': should be a port from 1 to 65535"),
         (["--admin", "Ümit"], "hub.admin: 'Ümit' cannot be a user name"),
         (["--minimum-password-length", "4"], "should be a whole number from 8 to 128, is 4"),
-        (["--memory", "lots"], 'sizes.standard.memory: should be a number of bytes such as "512'),
-        (["--set", "proxy.prot=1"], "'--set': should be the path of a setting, = and its value"),
+        (
+            ["--memory", "lots"],
+            'teamhub: sizes.standard.memory: should be a number of bytes such as "512',
+        ),
+        (["--set", "sizes.big.memory=lots"], "is 'lots'; nothing was written\n"),
+        (["--set", "sizes.Big Size.cpus=1"], "sizes: the name 'Big Size' should"),
+        (["--set", "proxy.prot=1"], "no such setting; did you mean 'proxy.port'?"),
+        (["--set", "sizes.big.memry=1"], "no such setting; did you mean 'sizes.big.memory'?"),
         (["--set", "proxy.port"], "'--set': should be the path of a setting, = and its value"),
-        (["--set", "sizes.big.cpus=1"], "sizes.big.cpus: there is no such setting"),
+        (["--set", "sizes.NAME.cpus=1"], "sizes.NAME.cpus: there is no such setting"),
         (["--sign-up", "maybe"], "'maybe' is not one of 'approval', 'closed'"),
     ],
 )

@@ -176,6 +176,8 @@ def test_role(on: Command) -> None:
         "name": "ada",
         "role": "administrator",
     }
+    assert on("users", "role", "ada", "admin").err == "teamhub: ada is an administrator now\n"
+    assert on("users", "role", "ada", "admin", "--json").json["role"] == "administrator"
     assert on("users", "role", "root", "member").err == "teamhub: root is a member now\n"
     last = on("users", "role", "ada", "member")
     assert last.code == 1
@@ -343,6 +345,11 @@ def test_remove_and_what_becomes_of_the_home(on: Command, hub: Hub, deployment: 
         assert [path for path, _, _ in hub.asked] == ["DELETE /hub/api/users/ada"]
         assert home.exists() is (how == "keep")
     assert Path(answer.json["archive"]).exists()
+    for how in ("archive", "delete"):
+        on("users", "add", "ada")
+        answer = on("users", "remove", "ada", "--yes", "--home", how)
+        assert answer.code == 0
+        assert answer.err.endswith("teamhub: ada is removed; there was no home of theirs\n")
     assert on("users", "list", "--json").json == []
 
 
@@ -365,9 +372,9 @@ def test_remove_refuses_before_it_asks(on: Command, hub: Hub, deployment: Deploy
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("said", ["n\n", "\n", ""])
+@pytest.mark.parametrize(("said", "code"), [("n\n", 1), ("\n", 1), ("", 130)])
 def test_remove_asks_on_a_terminal(
-    on: Command, hub: Hub, monkeypatch: pytest.MonkeyPatch, said: str
+    on: Command, hub: Hub, monkeypatch: pytest.MonkeyPatch, said: str, code: int
 ) -> None:
     on("users", "add", "ada")
     hub.knows({"name": "ada"})
@@ -377,7 +384,8 @@ def test_remove_asks_on_a_terminal(
     monkeypatch.setattr(typed, "isatty", lambda: True)
     monkeypatch.setattr("sys.stdin", typed)
     answer = on("users", "remove", "ada", "--home", "delete")
-    assert answer.code == 130
+    assert answer.code == code
+    assert answer.err.endswith("teamhub: nothing was removed\n") is (code == 1)
     assert "Remove ada? 1 token of theirs will end" in answer.err
     assert hub.asked == []
     assert len(on("users", "list", "--json").json) == 1

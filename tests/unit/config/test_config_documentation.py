@@ -113,7 +113,7 @@ def test_an_own_file_sets_what_was_chosen_and_leaves_later_defaults_alone(tmp_pa
     assert load(path) == Config(data_dir=tmp_path)
 
 
-@pytest.mark.parametrize("path", ["proxy.prot", "sizes.big.cpus", "sizes.NAME.cpus", "proxy", ""])
+@pytest.mark.parametrize("path", ["proxy.prot", "sizes.big.cpu", "sizes.NAME.cpus", "proxy", ""])
 def test_an_own_file_cannot_have_what_there_is_not(path: str) -> None:
     with pytest.raises(ConfigError, match="there is no such setting"):
         settings_toml({path: 1})

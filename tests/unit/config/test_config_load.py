@@ -25,7 +25,11 @@ def write(path: Path, text: str) -> Path:
         ("[prox]\nport = 1", "prox: there is no such setting; did you mean 'proxy'?"),
         ("[sizes.big]\nmemory = 'lots'", "sizes.big.memory: should be a number of bytes"),
         ("[sizes.big]\ncpu = 2", "sizes.big.cpu: there is no such setting; did you mean 'cpus'?"),
-        ("[sizes.'Big One']", "sizes: the name 'Big One' should be"),
+        (
+            "[sizes.'Big One']\ncpus = 2",
+            "sizes: the name 'Big One' should be of a-z, 0-9, '.', '_' and '-'",
+        ),
+        ("[proxy.port]\nx = 1", "proxy.port: should be a whole number from 1 to 65535, is a table"),
         ("[servers]\nsizes = ['big']", "servers.sizes: no size is called 'big'"),
         (
             "[servers]\nsize = 'big'",
@@ -35,11 +39,16 @@ def write(path: Path, text: str) -> Path:
             "[accounts]\nsign_up = 'open'",
             'accounts.sign_up: should be "approval" or "closed", is \'open\'',
         ),
-        (
-            "[environments.r]\nlanguage = 'R'",
-            "environments.r.display_name: this setting is needed; it should be text",
-        ),
         ("[logs]\nkeep_bytes = 1", "logs.keep_bytes: should be bytes, or text such as"),
+        (
+            "[hub]\nadmin = 'a'\n[hub]\nadmin = 'b'",
+            "is not valid TOML: the table [hub] is there already (at line 3, column 5); put "
+            "what is below this line below that one",
+        ),
+        (
+            "[hub]\nadmin = 'a'\nadmin = 'b'\n",
+            "what is set there is set already (at line 3, column 12); leave one of the two out",
+        ),
         ("[environments]", "environments: at least one entry is needed"),
         ("[proxy\n", "is not valid TOML"),
     ],
@@ -54,7 +63,16 @@ def test_an_error_names_file_path_and_what_was_expected(
     assert message.startswith(f"{path}: ")
     assert said in message
     assert "\n" not in message
+    assert "{" not in message
     assert caught.value.exit_code == 2
+
+
+def test_an_environment_without_a_display_name_has_its_own(tmp_path: Path) -> None:
+    path = write(tmp_path / "teamhub.toml", "[environments.r]\nlanguage = 'R'")
+    assert load(path).environment("r").display_name == "r"
+    assert load(None, {"data_dir": str(tmp_path / "x")}).environment("python3").display_name == (
+        "Python 3"
+    )
 
 
 def test_each_fault_has_a_line(tmp_path: Path) -> None:

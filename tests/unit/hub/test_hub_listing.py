@@ -58,6 +58,8 @@ def test_state_in_words(changes: dict[str, object], state: str, kind: str) -> No
 def test_kernel_is_called_as_in_the_launcher() -> None:
     assert kernel_title(CONFIG, KERNEL) == "Python 3"
     assert kernel_title(CONFIG, replace(KERNEL, size="large")) == "Python 3 · Large"
+    unnamed = CONFIG.model_copy(update={"environments": {"python3": EnvironmentSettings()}})
+    assert kernel_title(unnamed, KERNEL) == "python3"
     gone = replace(KERNEL, environment="gone", size="gone", name="gone-large")
     assert kernel_title(CONFIG, gone) == "gone-large"
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from teamhub.cli.offers import own_setting_paths, setting_paths
 from teamhub.config import Config
 from teamhub.config.changes import Change, changes, parts_of
 from teamhub.config.documentation import (
+    did_you_mean,
     documentation_markdown,
     documentation_text,
     example_toml,
@@ -27,11 +28,11 @@ from teamhub.config.documentation import (
 )
 from teamhub.config.shown import in_words, lines, masked
 from teamhub.deployment import Deployment
-from teamhub.doctor.settings import remarks
+from teamhub.doctor.settings import remarks, without_ipykernel
 from teamhub.errors import ConfigError, NotFoundError, RefusedError, TeamhubError
 from teamhub.supervisor import apply as applying
 from teamhub.supervisor.lock import holder
-from teamhub.supervisor.origin import Origin
+from teamhub.supervisor.origin import Origin, Overridden
 from teamhub.supervisor.surroundings import adopt
 from teamhub.supervisor.terminal import Terminal
 
@@ -71,8 +72,8 @@ def check(choice: Choice, file: Path | None) -> int:
     except ConfigError as error:
         return _answer_faults(choice, str(error).splitlines())
     adopt(wanted.data_dir)
-    running, found = _against_running(chosen, wanted)
-    noted = remarks(wanted)
+    running, found, overridden = _against_running(chosen, wanted)
+    noted = [*remarks(wanted), *without_ipykernel(wanted)]
     faults = [str(one) for one in noted if one.fatal]
     if choice.as_json:
         print_json(
@@ -82,6 +83,7 @@ def check(choice: Choice, file: Path | None) -> int:
                 "warnings": [str(one) for one in noted if not one.fatal],
                 "running": running,
                 "changes": [_as_json(change) for change in found],
+                "overridden": [asdict(one) for one in overridden],
                 "applies": applying.refusal(found) is None,
             }
         )
@@ -93,6 +95,8 @@ def check(choice: Choice, file: Path | None) -> int:
         click.echo("the settings are valid")
     if running:
         _show_changes(found)
+    for override in overridden:
+        click.echo(str(override))
     return ConfigError.exit_code if faults else 0
 
 
@@ -117,6 +121,11 @@ def show(choice: Choice, path: str, changed: bool) -> None:
     if path and not found and not changed:
         raise NotFoundError(f"{path}: this is not set")
     click.echo("\n".join(found) if found else "# everything is as without a file")
+    deployment = _running(wanted.data_dir)
+    origin = _origin(deployment, choice, wanted) if deployment is not None else None
+    for one in origin.overridden() if origin is not None else ():
+        if within(one.path, path):
+            click.echo(f"# {one}")
 
 
 @config.command()
@@ -171,8 +180,10 @@ def apply(choice: Choice) -> None:
     Example: teamhub config apply
     """
     terminal = Terminal()
-    deployment, found = _to_apply(choice)
+    deployment, found, overridden = _to_apply(choice)
     refused = applying.refusal(found)
+    for one in overridden:
+        terminal.say(str(one))
     for line in map(_difference, found) if refused is None else _lines_of(found):
         terminal.say(line)
     if refused is not None:
@@ -198,8 +209,8 @@ def apply(choice: Choice) -> None:
         terminal.say(f"in force: {', '.join(answer.changed)}{after}")
 
 
-def _to_apply(choice: Choice) -> tuple[Deployment, Sequence[Change]]:
-    """Return the deployment that runs, and what its file says otherwise now.
+def _to_apply(choice: Choice) -> tuple[Deployment, Sequence[Change], Sequence[Overridden]]:
+    """Return the deployment that runs, what its file says otherwise now, and what in vain.
 
     Raises:
         NotRunningError, ConfigError: none runs, or the file is wrong.
@@ -226,25 +237,44 @@ def _to_apply(choice: Choice) -> tuple[Deployment, Sequence[Change]]:
     for one in remarks(wanted):
         if one.fatal:
             raise ConfigError(str(one))
-    return deployment, changes(deployment.config, wanted)
+    return deployment, changes(deployment.config, wanted), _in_vain(origin)
 
 
-def _against_running(choice: Choice, wanted: Config) -> tuple[bool, Sequence[Change]]:
-    """Return whether a server runs there, and what would change for it."""
-    if holder(wanted.data_dir) is None:
-        return False, ()
+def _against_running(
+    choice: Choice, wanted: Config
+) -> tuple[bool, Sequence[Change], Sequence[Overridden]]:
+    """Return whether a server runs there, what would change for it, and what in vain."""
+    deployment = _running(wanted.data_dir)
+    if deployment is None:
+        return False, (), ()
+    origin = _origin(deployment, choice, wanted)
+    if origin is None:
+        return True, changes(deployment.config, wanted), ()
+    return True, changes(deployment.config, origin.load()), _in_vain(origin)
+
+
+def _running(data_dir: Path) -> Deployment | None:
+    if holder(data_dir) is None:
+        return None
     try:
-        deployment = Deployment.running(wanted.data_dir)
+        return Deployment.running(data_dir)
     except TeamhubError:
-        return False, ()
+        return None
+
+
+def _origin(deployment: Deployment, choice: Choice, wanted: Config) -> Origin | None:
+    """Return where settings would come from: an option of `up` goes on winning over the file."""
     origin = Origin.of(deployment)
-    if origin is not None:
-        # What an option of `up` said goes on winning over the file.
-        file = choice.config_file.absolute() if choice.config_file else origin.config_file
-        wanted = Origin(
-            config_file=file, overrides={"data_dir": str(wanted.data_dir), **origin.overrides}
-        ).load()
-    return True, changes(deployment.config, wanted)
+    if origin is None:
+        return None
+    file = choice.config_file.absolute() if choice.config_file else origin.config_file
+    return Origin(
+        config_file=file, overrides={"data_dir": str(wanted.data_dir), **origin.overrides}
+    )
+
+
+def _in_vain(origin: Origin) -> Sequence[Overridden]:
+    return [one for one in origin.overridden() if one.is_set]
 
 
 def _answer_faults(choice: Choice, faults: Sequence[str]) -> int:
@@ -316,7 +346,5 @@ def _existing(path: str) -> None:
     """Check that there is such a table or setting. Raises ConfigError: did you mean."""
     if not path or any(within(one.path, path) for one in settings()):
         return
-    names = [*tables(), *(one.path for one in settings())]
-    close = difflib.get_close_matches(path, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else "; `teamhub config docs` lists them"
+    hint = did_you_mean(path, also=tables())
     raise ConfigError(f"{path[:_PATH_SHOWN]}: there is no such setting or table{hint}")

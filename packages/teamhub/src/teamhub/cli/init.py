@@ -16,7 +16,7 @@ from teamhub.accounts import account_name
 from teamhub.cli.answers import print_json
 from teamhub.cli.choice import PortNumber
 from teamhub.config import CONFIG_NAME, Config
-from teamhub.config.documentation import setting, settings_toml
+from teamhub.config.documentation import did_you_mean, setting, settings_toml
 from teamhub.config.load import load_text
 from teamhub.deployment import unusable, write_private
 from teamhub.doctor.settings import remarks
@@ -103,7 +103,7 @@ def init(
     text = settings_toml(
         {key: value for key, value in chosen.items() if not _is_default(key, value)}
     )
-    config = load_text(text, path)
+    config = _checked(text, path)
     noted = remarks(config)
     for one in noted:
         if one.fatal:
@@ -149,14 +149,27 @@ def _given(flags: Mapping[str, Any], others: tuple[str, ...]) -> dict[str, Any]:
     for other in others:
         path, equals, text = other.partition("=")
         path = path.strip()
-        if not equals or setting(path) is None:
+        if not equals:
             raise click.BadParameter(
                 f"should be the path of a setting, = and its value, is {other!r}; "
                 "`teamhub config docs` lists the settings",
                 param_hint="'--set'",
             )
+        if setting(path) is None:
+            raise click.BadParameter(
+                f"{path!r}: there is no such setting{did_you_mean(path)}", param_hint="'--set'"
+            )
         chosen[path] = _value(text.strip())
     return chosen
+
+
+def _checked(text: str, path: Path) -> Config:
+    """Return the settings that a file would have, or say what is wrong without naming it."""
+    try:
+        return load_text(text, path)
+    except ConfigError as error:
+        faults = [line.removeprefix(f"{path}: ") for line in str(error).splitlines()]
+        raise ConfigError("\n".join(faults) + "; nothing was written") from None
 
 
 def _value(text: str) -> Any:
@@ -205,7 +218,7 @@ def _ask(question: _Question, chosen: Mapping[str, Any], path: Path) -> Any:
         except ValueError as error:
             click.echo(f"  {error}", err=True)
             continue
-        trial = load_text(settings_toml({**chosen, question.path: value}), path)
+        trial = _checked(settings_toml({**chosen, question.path: value}), path)
         faults = [one for one in remarks(trial) if one.fatal and one.path == question.path]
         if not faults:
             return value

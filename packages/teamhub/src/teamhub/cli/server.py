@@ -14,6 +14,7 @@ from teamhub.errors import NotRunningError
 from teamhub.supervisor.down import Ended
 from teamhub.supervisor.down import down as end
 from teamhub.supervisor.preflight import preflight
+from teamhub.supervisor.surroundings import adopt
 from teamhub.supervisor.terminal import Terminal
 from teamhub.supervisor.up import Supervisor, count_of
 
@@ -31,6 +32,7 @@ def up(choice: Choice, port: int | None) -> None:
     """
     origin = choice.origin(proxy__port=port)
     deployment, terminal = Deployment(origin.load()), Terminal()
+    adopt(deployment.data_dir)
     for said in preflight(deployment):
         terminal.say(said)
     asyncio.run(Supervisor(deployment, terminal, as_json=choice.as_json, origin=origin).run())

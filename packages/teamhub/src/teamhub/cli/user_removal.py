@@ -59,7 +59,7 @@ def remove(choice: Choice, name: str, home: str, yes: bool) -> None:
     if choice.as_json:
         print_json(asdict(removed) | {"archive": str(removed.archive) if removed.archive else None})
         return
-    terminal.say(f"{known} is removed{_of_home(deployment, removed)}")
+    terminal.say(f"{known} is removed{_of_home(deployment, removed, wanted)}")
 
 
 async def _remove(
@@ -87,7 +87,8 @@ async def _remove(
                 len(await operator.tokens(name)) if user is not None else 0,
                 there,
             )
-            click.confirm(_question(name, home, losses), abort=True, err=True)
+            if not click.confirm(_question(name, home, losses), err=True):
+                raise RefusedError("nothing was removed")
         return await remove_member(
             store,
             deployment.config,
@@ -120,10 +121,12 @@ def _question(name: str, home: Home, losses: _Losses) -> str:
     return f"Remove {name}? {'; '.join(parts)}"
 
 
-def _of_home(deployment: Deployment, removed: Removed) -> str:
+def _of_home(deployment: Deployment, removed: Removed, wanted: Home) -> str:
     if removed.archive is not None:
         return f"; their home is in {removed.archive}"
     if removed.home is Home.DELETE:
         return "; their home is deleted"
     home = deployment.config.home_of(removed.name)
-    return f"; their home is kept in {home}" if home.exists() else ""
+    if home.exists():
+        return f"; their home is kept in {home}"
+    return "" if wanted is Home.KEEP else "; there was no home of theirs"

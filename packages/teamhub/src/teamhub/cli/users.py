@@ -22,6 +22,8 @@ from teamhub.supervisor.lock import holder
 from teamhub.supervisor.terminal import Terminal
 
 _ROLES = {True: "administrator", False: "member"}
+_ADMIN = "admin"
+"""What people write for an administrator, as in `users add --admin`."""
 
 
 @click.group()
@@ -120,7 +122,9 @@ def reset(choice: Choice, name: str, revoke_tokens: bool) -> None:
 
 @users.command()
 @click.argument("name", shell_complete=user_names)
-@click.argument("wanted", metavar="member|administrator", type=click.Choice([*_ROLES.values()]))
+@click.argument(
+    "wanted", metavar="member|administrator", type=click.Choice([*_ROLES.values(), _ADMIN])
+)
 @common_options
 def role(choice: Choice, name: str, wanted: str) -> None:
     """Make NAME a member or an administrator. The last administrator stays one.
@@ -129,16 +133,17 @@ def role(choice: Choice, name: str, wanted: str) -> None:
     """
     deployment = choice.deployment()
     known = account_name(name)
+    admin = wanted != _ROLES[False]
 
     async def run() -> None:
         async with opened_store(deployment) as store:
-            await store.accounts.set_admin(known, wanted == _ROLES[True])
+            await store.accounts.set_admin(known, admin)
 
     asyncio.run(run())
     if choice.as_json:
-        print_json({"name": known, "role": wanted})
+        print_json({"name": known, "role": _ROLES[admin]})
         return
-    Terminal().say(f"{known} is {'an' if wanted == _ROLES[True] else 'a'} {wanted} now")
+    Terminal().say(f"{known} is {'an' if admin else 'a'} {_ROLES[admin]} now")
 
 
 async def _add(deployment: Deployment, name: str, *, admin: bool) -> str:

@@ -70,7 +70,7 @@ def environment_in_words(config: Config, name: str | None) -> str:
     settings = config.environments.get(name or "")
     if settings is None:
         return f"{name or '-'} (not in the settings any more)"
-    return f"{name} ({settings.display_name})"
+    return f"{name} ({settings.display_name})" if settings.display_name else f"{name}"
 
 
 def _at(moment: datetime) -> str:

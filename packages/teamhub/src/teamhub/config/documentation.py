@@ -5,11 +5,12 @@ Everything here is made from `settings`, so that it cannot say anything else.
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -118,6 +119,28 @@ def setting(path: str) -> Setting | None:
     return next((one for one in settings() if one.path == wanted), None)
 
 
+def did_you_mean(path: str, *, also: Iterable[str] = ()) -> str:
+    """Return the end of a sentence about a setting that there is not: which one may be meant.
+
+    Args:
+        path: dotted, an entry's real name in it.
+        also: other paths that may be meant, such as those of tables.
+    """
+    entry = _entry_of(path)
+    names = [*also, *(one.path for one in settings())]
+    close = difflib.get_close_matches(".".join(_generic(path)), names, n=1, cutoff=0.6)
+    if not close:
+        return "; `teamhub config docs` lists them"
+    meant = close[0].replace(".NAME.", f".{entry}.") if entry else close[0]
+    return f"; did you mean {meant!r}?"
+
+
+def _entry_of(path: str) -> str | None:
+    """Return the name of the entry in the path of a setting, None where it is of no such table."""
+    first, *between, _ = path.split(".") if path.count(".") > 1 else ("", "")
+    return ".".join(between) if first in ENTRIES else None
+
+
 def _generic(path: str) -> list[str]:
     """Return the parts of a path, with NAME for an entry's name, which may have dots in it."""
     parts = path.split(".")
@@ -142,18 +165,16 @@ def settings_toml(values: Mapping[str, Any], head: str = _OWN_HEAD) -> str:
     All others are commented out, so that a default which changes with a later teamhub holds.
 
     Args:
-        values: by dotted path. Of the tables that a team fills itself, the entry that is there
-            without a file can be chosen for: `sizes.standard.memory`.
+        values: by dotted path. With an entry of a table that a team fills itself, such as
+            `sizes.big.memory`, the one that is there without a file stays, and stays the first.
         head: comment lines before the first setting.
 
     Raises:
         ConfigError: there is no such setting.
     """
     for path in values:
-        entry = ENTRIES.get(path.partition(".")[0])
-        inside = entry is None or path.split(".")[1:2] == [entry[0]]
-        if setting(path) is None or not inside:
-            raise ConfigError(f"{path}: there is no such setting; `teamhub config docs` lists them")
+        if setting(path) is None or _entry_of(path) == "NAME":
+            raise ConfigError(f"{path}: there is no such setting{did_you_mean(path)}")
     return _file(dict(values), head, everything=False)
 
 
@@ -237,23 +258,51 @@ def _file(chosen: Mapping[str, Any], head: str, *, everything: bool) -> str:
         entry, model = ENTRIES.get(table.partition(".")[0], ("", None))
         shown = table.replace("NAME", entry)
         inside = [one for one in known if one.table == table]
-        picked = any(path.startswith(f"{shown}.") for path in chosen)
-        # An entry that is set without what it must have would be an error.
-        needed = {
-            f"{shown}.{name}"
-            for name, field in (model.model_fields if model and picked else {}).items()
-            if field.is_required()
-        }
+        # Other entries are added to it: of those in a file alone, it would be gone.
+        picked = any(path.startswith(table.removesuffix("NAME")) for path in chosen)
+        # Those of the entry that is there without a file; one that is in the file has to say them.
+        usual = {f"{shown}.{name}": value for name, value in _own(table).items()}
         off = "# " if model is not None and not (everything or picked) else ""
         lines += ["", *_comment(text)]
         if inside:
             lines.append(f"{off}[{shown}]")
         for one in (one for one in inside if not _is_table(one)):
-            always = everything or f"{shown}.{one.name}" in needed
-            lines += _lines(one, chosen, shown, everything=always)
+            path = f"{shown}.{one.name}"
+            always = everything or (picked and path in usual)
+            here = replace(one, default=usual.get(path, one.default))
+            lines += _lines(here, chosen, shown, everything=always)
         for one in filter(_is_table, inside):
             lines += ["", *_comment(one.text), *_subtable(one, shown, chosen, off)]
+        lines += _others(table, chosen)
     return "\n".join(lines) + "\n"
+
+
+def _others(table: str, chosen: Mapping[str, Any]) -> Iterator[str]:
+    """Show the entries of a table that are not there without a file, what is chosen of each."""
+    first, _, name = table.partition(".")
+    if name != "NAME":
+        return
+    entries: dict[str, list[str]] = {}
+    for path, value in chosen.items():
+        entry = _entry_of(path)
+        if path.startswith(f"{first}.") and entry not in {None, ENTRIES[first][0]}:
+            line = f"{path.rpartition('.')[2]} = {toml(value)}"
+            entries.setdefault(str(entry), []).append(line)
+    for entry, inside in entries.items():
+        yield from ("", f"[{first}.{toml_key(entry)}]", *inside)
+
+
+def _own(table: str) -> Mapping[str, Any]:
+    """Return what the entry that is there without a file has otherwise than a new entry."""
+    first = table.partition(".")[0]
+    if first not in ENTRIES:
+        return {}
+    entry, model = ENTRIES[first]
+    there, new = getattr(Config(), first)[entry], model()
+    names = type(there).model_fields
+    return {
+        name: getattr(there, name) for name in names if getattr(there, name) != getattr(new, name)
+    }
 
 
 def toml(value: Any) -> str:
@@ -303,7 +352,7 @@ def _setting(
 ) -> Setting:
     of_table: Restarts = getattr(model, "restarts", Restarts((Part.SERVER,)))
     own = next((each for each in field.metadata if isinstance(each, Restarts)), of_table)
-    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    default = field.get_default(call_default_factory=True)
     example = (field.examples or [default])[0]
     if _is_bytes(field):
         default = bytes_in_words(default) if default is not None else None
@@ -313,7 +362,7 @@ def _setting(
         path=path,
         text=_text(field.description),
         expected=_expected(schema) if not _is_bytes(field) else 'bytes, or text such as "4 GiB"',
-        default=example if field.is_required() else default,
+        default=default,
         example=example,
         restarts=own.parts,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,12 +13,14 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from teamhub.config.documentation import ENTRIES, setting
+from teamhub.config.documentation import ENTRIES, setting, toml_key
 from teamhub.config.settings import Config
 from teamhub.errors import ConfigError
 
 CONFIG_NAME = "teamhub.toml"
 
+_TWICE = re.compile(r"Cannot declare (\(.*\)) twice \((.*)\)")
+_OVERWRITTEN = re.compile(r"Cannot overwrite a value \((.*)\)")
 _TABLE_WANTED = {"model_type", "model_attributes_type", "dict_type", "mapping_type"}
 
 
@@ -61,7 +65,7 @@ def load_text(text: str, path: Path) -> Config:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: is not valid TOML: {error}") from None
+        raise ConfigError(f"{path}: is not valid TOML: {_not_toml(error)}") from None
     _anchor(values, path)
     return _validated(values, str(path))
 
@@ -96,8 +100,21 @@ def _read(path: Path) -> dict[str, Any]:
         ) from None
     except (ValueError, RecursionError) as error:
         # Not only what TOML forbids: also a number of thousands of digits, or brackets without end.
-        why = str(error) if isinstance(error, ValueError) else "it is nested too deeply"
+        why = _not_toml(error) if isinstance(error, ValueError) else "it is nested too deeply"
         raise ConfigError(f"{path}: is not valid TOML: {why}") from None
+
+
+def _not_toml(error: ValueError) -> str:
+    """Say what the parser says, of what is there twice in words."""
+    if match := _TWICE.fullmatch(str(error)):
+        keys = ".".join(map(toml_key, ast.literal_eval(match[1])))
+        return (
+            f"the table [{keys}] is there already ({match[2]}); put what is below this line below "
+            "that one, and leave this line out"
+        )
+    if match := _OVERWRITTEN.fullmatch(str(error)):
+        return f"what is set there is set already ({match[1]}); leave one of the two out"
+    return str(error)
 
 
 def _anchor(values: dict[str, Any], path: Path) -> None:
@@ -121,16 +138,17 @@ def _explain(error: ValidationError, source: str) -> Sequence[str]:
             lines.append(f"{source}: {where}: {message}")
         elif not where:
             lines.append(f"{source}: {message}")
-        elif fault["type"] == "missing":
-            expected = f"; it should be {known.expected}" if known is not None else ""
-            lines.append(f"{source}: {where}: this setting is needed{expected}")
         else:
             if fault["type"] in _TABLE_WANTED:
                 message = "should be a table"
             elif known is not None and fault["type"] != "value_error":
                 message = f"should be {known.expected}"
             message = message[:1].lower() + message[1:]
-            lines.append(f"{source}: {where}: {message}, is {_short(fault['input'])}")
+            table = isinstance(fault["input"], Mapping)
+            given = "a table" if table else _short(fault["input"])
+            # What is wrong with a table as a whole says itself what that is.
+            told = "" if table and fault["type"] == "value_error" else f", is {given}"
+            lines.append(f"{source}: {where}: {message}{told}")
     return lines
 
 

@@ -266,8 +266,8 @@ class EnvironmentSettings(Section):
 
     restarts = Restarts((Part.GATEWAY,))
 
-    display_name: str = Field(examples=["Python 3"])
-    """How people see it."""
+    display_name: str = Field(default="", examples=["Python 3"])
+    """How people see it; empty: by its name."""
     argv: tuple[str, ...] | None = Field(
         default=None,
         examples=[["{prefix}/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]],
@@ -398,7 +398,7 @@ class Config(Section):
             resource_dir = resource_dir or f"{prefix}/share/jupyter/kernels/python3"
         return Environment(
             name=name,
-            display_name=settings.display_name,
+            display_name=settings.display_name or name,
             argv=tuple(part.replace("{prefix}", prefix) for part in argv),
             language=settings.language,
             interrupt_mode=settings.interrupt_mode,

@@ -76,7 +76,7 @@ def _lines(
         elif _wanted(where, path):
             if default is None:
                 usual = field.get_default(call_default_factory=True)
-            if value == usual and changed and (default is not None or not field.is_required()):
+            if value == usual and changed:
                 continue
             unset = f"# {toml_key(name)} is unset"
             own.append(unset if value is None else f"{toml_key(name)} = {in_words(where, value)}")

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from teamhub.doctor.check import Check, Finding, Patient, ok, problem, warning
 from teamhub.errors import TeamhubError
 from teamhub.store import Store
 from teamhub.supervisor import record
+from teamhub.supervisor.children import Identity
 from teamhub.supervisor.down import store_exists
 from teamhub.supervisor.lock import holder
-from teamhub.supervisor.port import public_port_held
+from teamhub.supervisor.port import listener, public_port_held
 from teamhub.supervisor.readiness import Checks
 from teamhub.supervisor.state import processes_of
 
 _CONNECT_SECONDS = 5
 _RECENT = timedelta(days=1)
+_LEFT_OVER = "`teamhub down` ends that with the kernels; `teamhub up` takes the kernels over"
 
 
 async def _server(patient: Patient) -> Finding:
     deployment = patient.deployment
     supervisor = holder(patient.data_dir)
     if supervisor is None:
-        if left := record.left_over(deployment) if patient.data_dir.exists() else []:
+        if left := _left_over(patient):
             return problem(
-                f"{len(left)} processes of a team server that was killed still run",
-                "`teamhub down` ends them with the kernels; `teamhub up` takes the kernels over",
+                f"{len(left)} processes of a team server that was killed still run", _LEFT_OVER
             )
         return ok("no team server runs here: what needs one is skipped")
     noted = record.read(deployment)
@@ -61,6 +64,16 @@ async def _ports(patient: Patient) -> Finding:
             with public_port_held(deployment.config.proxy):
                 pass
         except TeamhubError as error:
+            port = deployment.config.proxy.port
+            process = listener(port)
+            left = {identity.pid for identity in _left_over(patient)}
+            with contextlib.suppress(OSError):
+                if process is not None and os.getsid(process.pid) in left:
+                    return problem(
+                        f"port {port} is held by what a team server that was killed has left "
+                        f"(process {process.pid})",
+                        _LEFT_OVER,
+                    )
             return problem(str(error))
         return ok(f"port {deployment.config.proxy.port} is free")
     for name, port in vars(deployment.ports()).items():
@@ -70,6 +83,10 @@ async def _ports(patient: Patient) -> Finding:
                 "see `teamhub status` and `teamhub logs`",
             )
     return ok("proxy, hub and gateway listen on theirs")
+
+
+def _left_over(patient: Patient) -> Sequence[Identity]:
+    return record.left_over(patient.deployment) if patient.data_dir.exists() else ()
 
 
 async def _ready(patient: Patient) -> Finding:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,13 @@ from teamhub.config import Config, kernelspec_names
 from teamhub.config.documentation import bytes_in_words
 from teamhub.engines import border
 from teamhub.errors import AccountError, ConfigError
+
+_LOOK_SECONDS = 5.0
+_HAS_NONE = 3
+_HAS_IPYKERNEL = (
+    "import importlib.util, sys; "
+    f"sys.exit(0 if importlib.util.find_spec('ipykernel') else {_HAS_NONE})"
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,36 @@ def remarks(config: Config) -> list[Remark]:
     """Return what is wrong with settings on this machine, what keeps it from starting first."""
     found = [*_addresses(config), *_border(config), *_programs(config), *_sizes(config)]
     return sorted(found, key=lambda one: not one.fatal)
+
+
+def without_ipykernel(config: Config) -> list[Remark]:
+    """Return which environments' interpreters have no ipykernel.
+
+    Asks each interpreter whether it finds it, without importing it, which takes a moment; `doctor`
+    imports it. Of one that does not answer in time, nothing is said.
+    """
+    found = []
+    for name, environment in config.environments.items():
+        program = shutil.which((*config.environment(name).argv, "")[0])
+        if program is None or environment.argv is not None or environment.language != "python":
+            continue
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            asked = subprocess.run(
+                (program, "-c", _HAS_IPYKERNEL),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=_LOOK_SECONDS,
+            )
+            if asked.returncode == _HAS_NONE:
+                found.append(
+                    Remark(
+                        f"environments.{name}",
+                        f"{program} cannot import ipykernel: none of its kernels starts; "
+                        f"`{program} -m pip install ipykernel`",
+                    )
+                )
+    return found
 
 
 def _addresses(config: Config) -> Iterator[Remark]:
@@ -107,11 +146,14 @@ def _sizes(config: Config) -> Iterator[Remark]:
         for name, environment in config.environments.items()
         for spec, _ in kernelspec_names(name, environment.sizes or tuple(config.sizes))
     }
-    if config.kernels.default not in specs:
+    wanted = config.kernels.default
+    if wanted not in specs:
+        there_without_a_file = wanted in Config().environments and wanted not in config.environments
+        keep = f"; keep it with [environments.{wanted}]" if there_without_a_file else ""
         yield Remark(
             "kernels.default",
-            f"no environment makes the kernelspec {config.kernels.default!r}; there are: "
-            f"{', '.join(sorted(specs))}",
+            f"no environment makes the kernelspec {wanted!r}; there are: "
+            f"{', '.join(sorted(specs))}{keep}",
         )
     if config.engine.name != "process":
         return

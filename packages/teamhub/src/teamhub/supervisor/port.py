@@ -60,6 +60,15 @@ def _why(error: OSError, host: str, port: int) -> str:
 
 def _by_whom(port: int) -> str:
     """Name the program, where we may know it."""
+    process = listener(port)
+    with contextlib.suppress(psutil.Error):
+        if process is not None:
+            return f" by {process.name()} (process {process.pid})"
+    return " by another program"
+
+
+def listener(port: int) -> psutil.Process | None:
+    """Return a process that listens on a TCP port, None where none does or we may not know it."""
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
             if (
@@ -68,6 +77,5 @@ def _by_whom(port: int) -> str:
                 and connection.laddr.port == port
                 and connection.pid is not None
             ):
-                name = psutil.Process(connection.pid).name()
-                return f" by {name} (process {connection.pid})"
-    return " by another program"
+                return psutil.Process(connection.pid)
+    return None

@@ -13,14 +13,16 @@ import psutil
 
 from teamhub.deployment import Deployment
 from teamhub.disk import Disk
-from teamhub.errors import NotRunningError, StoreError
+from teamhub.errors import NotRunningError, StoreError, TeamhubError
 from teamhub.model import Kind, Node, Status, Workload
 from teamhub.store import Store
 from teamhub.supervisor import problems as troubles
 from teamhub.supervisor import record
+from teamhub.supervisor.down import store_exists
 from teamhub.supervisor.lock import holder
 from teamhub.supervisor.problems import Problem
 from teamhub.supervisor.readiness import Checks
+from teamhub.supervisor.up import count_of
 
 _FAILURES_SHOWN = 5
 _FAILURES_DAYS = 1
@@ -147,14 +149,11 @@ async def state_of(deployment: Deployment) -> State:
     """Return how a deployment is.
 
     Raises:
-        NotRunningError: no supervisor runs there.
+        NotRunningError: no supervisor runs there; it says what one that was killed has left.
     """
     supervisor = holder(deployment.data_dir)
     if supervisor is None:
-        raise NotRunningError(
-            f"no team server is running on {deployment.data_dir}; start one with "
-            f"`teamhub up --data-dir {deployment.data_dir}`"
-        )
+        raise await _none_runs(deployment)
     noted = record.read(deployment)
     processes = processes_of(noted, supervisor)
     async with Checks(deployment) as checks:
@@ -202,6 +201,22 @@ async def state_of(deployment: Deployment) -> State:
             ],
             _FAILURES_SHOWN,
         ),
+    )
+
+
+async def _none_runs(deployment: Deployment) -> NotRunningError:
+    on = f"--data-dir {deployment.data_dir}"
+    said = f"no team server is running on {deployment.data_dir}"
+    left = len(record.left_over(deployment))
+    if not left:
+        return NotRunningError(f"{said}; start one with `teamhub up {on}`")
+    what = "1 process" if left == 1 else f"{left} processes"
+    with contextlib.suppress(TeamhubError):
+        if store_exists(deployment.config) and (living := (await _stored(deployment)).living):
+            what += f" and {count_of(len(living))}"
+    return NotRunningError(
+        f"{said}, but {what} of one that was killed still run: `teamhub up {on}` takes over, "
+        f"`teamhub down {on}` ends them"
     )
 
 

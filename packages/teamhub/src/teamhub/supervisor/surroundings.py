@@ -1,7 +1,8 @@
 """Where a server looks for programs: its PATH, and the prefix of the default environment.
 
-`./dev up` sets both for what it starts. A command from another shell, which is to judge whether
-the server finds its programs, has to look where that one does.
+`./dev up` sets both for what it starts, and a checkout's own `teamhub up` does likewise. A command
+from another shell, which is to judge whether the server finds its programs, has to look where that
+one does.
 """
 
 from __future__ import annotations

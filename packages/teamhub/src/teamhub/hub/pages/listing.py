@@ -107,9 +107,10 @@ def in_utc(moment: datetime | None) -> datetime | None:
 
 def kernel_title(config: Config, workload: Workload) -> str:
     """Return how people know a kernel's kernelspec, as in the launcher."""
-    environment = config.environments.get(workload.environment or "")
+    name = workload.environment or ""
+    known = name in config.environments
     size = config.sizes.get(workload.size or "")
-    title = environment.display_name if environment is not None else workload.name
+    title = config.environment(name).display_name if known else workload.name
     return f"{title} · {size.display_name}" if size is not None and size.display_name else title
 
 
