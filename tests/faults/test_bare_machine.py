@@ -90,6 +90,7 @@ def stranger() -> Iterator[Stranger]:
     folder.chmod(0o755)
     tools, home, clone = folder / "bin", folder / "home", folder / "clone"
     tools.mkdir()
+    tools.chmod(0o755)  # whatever umask other tests have left this process with
     for name in MINIMAL:
         found = shutil.which(name, path="/usr/bin:/bin")
         assert found is not None, name
