@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from teamhub.config import Config, ProxySettings
 from teamhub.deployment import Deployment
 from teamhub.supervisor.programs import GATEWAY, HUB, PROXY
-from teamhub.supervisor.readiness import Checks, Readiness
+from teamhub.supervisor.readiness import _MISSING, Checks, Readiness
 
 
 class Standin:
@@ -84,9 +84,9 @@ async def test_nothing_is_asked_through_the_proxy_for_what_is_not_there(rig: Rig
     assert not found.ready
     assert rig.proxy.asked == []
 
-    rig.gateway.answers["/services/gateway/readyz"] = 503, "no dispatcher"
+    rig.gateway.answers["/services/gateway/readyz"] = 503, '{"checks": {"dispatcher": false}}'
     found = await rig.check(rig.proxy, rig.gateway)
-    assert found.problems[GATEWAY] == "the gateway is not ready: no dispatcher"
+    assert found.problems[GATEWAY] == f"the gateway is not ready: {_MISSING['dispatcher']}"
     assert found.problems[HUB] == "the hub answers nothing"
     assert rig.proxy.asked == []
 
