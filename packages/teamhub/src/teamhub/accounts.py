@@ -54,15 +54,7 @@ def account_name(text: str) -> str:
     Raises:
         AccountError: it cannot be an account's name.
     """
-    stripped = text.strip(_BLANKS)
-    # Before lower(), which makes ASCII of some other letters (the Kelvin sign becomes a "k").
-    name = stripped.lower() if stripped.isascii() else ""
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise AccountError(
-            f"{_shown(text)} cannot be a user name: use 1 to 32 of a-z, 0-9, '.', '_' and '-', "
-            "beginning with a letter or a digit"
-        )
-    return name
+    return _meant(text, NAME_PATTERN, 32, "a user name")
 
 
 def group_name(text: str) -> str:
@@ -71,14 +63,7 @@ def group_name(text: str) -> str:
     Raises:
         AccountError: it cannot be a group's name.
     """
-    stripped = text.strip(_BLANKS)
-    name = stripped.lower() if stripped.isascii() else ""
-    if not re.fullmatch(GROUP_PATTERN, name):
-        raise AccountError(
-            f"{_shown(text)} cannot be a group's name: use 1 to 63 of a-z, 0-9, '.', '_' and '-', "
-            "beginning with a letter or a digit"
-        )
-    return name
+    return _meant(text, GROUP_PATTERN, 63, "a group's name")
 
 
 def password_rules(minimum_length: int) -> str:
@@ -295,6 +280,18 @@ def obey_rules(name: str, password: str, minimum_length: int) -> None:
         )
     if plain.strip().lower() == name:
         raise AccountError("the new password should not be the user name")
+
+
+def _meant(text: str, pattern: str, longest: int, what: str) -> str:
+    stripped = text.strip(_BLANKS)
+    # Before lower(), which makes ASCII of some other letters (the Kelvin sign becomes a "k").
+    name = stripped.lower() if stripped.isascii() else ""
+    if not re.fullmatch(pattern, name):
+        raise AccountError(
+            f"{_shown(text)} cannot be {what}: use 1 to {longest} of a-z, 0-9, '.', '_' and '-', "
+            "beginning with a letter or a digit"
+        )
+    return name
 
 
 def _normal(password: str) -> str | None:
