@@ -59,6 +59,19 @@ async def test_setting_a_password(store: Store) -> None:
 # Sessions
 
 
+async def test_a_session_takes_the_path_of_one_whose_kernel_has_ended(store: Store) -> None:
+    # As after `teamhub down`: JupyterLab opens the notebook with a session of another path first.
+    old, new = await kernel(store), await kernel(store)
+    before = await store.sessions.add("ada", "a.ipynb", "", "notebook", old.id)
+    fresh = await store.sessions.add("ada", "somewhere-else", "", "notebook", new.id)
+    with pytest.raises(RefusedError, match=r"a session at 'a\.ipynb' already"):
+        await store.sessions.change("ada", fresh.id, path="a.ipynb")
+    await store.workloads.want_stopped(old.id)
+    changed = await store.sessions.change("ada", fresh.id, path="a.ipynb")
+    assert (changed.path, changed.kernel_id) == ("a.ipynb", new.id)
+    assert await store.sessions.get("ada", before.id) is None
+
+
 async def test_two_that_open_a_path_at_once_get_one_session(open_store: Any) -> None:
     stores = [await open_store(), await open_store()]
     kernels = [await kernel(stores[0]) for _ in range(6)]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Delete, Row, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from teamhub.errors import NotFoundError, RefusedError
@@ -90,6 +90,8 @@ class Sessions:
     ) -> Session:
         """Change what is not None and return the session.
 
+        A session at that path whose kernel has ended is in nobody's way: it is forgotten.
+
         Raises:
             NotFoundError: the owner has no such session, or there is no such kernel.
             RefusedError: the owner has another session at that path.
@@ -99,6 +101,8 @@ class Sessions:
         if values:
             try:
                 async with self._database.writing(notify=False) as connection:
+                    if path is not None:
+                        await connection.execute(_left_at(owner, path, session_id))
                     await connection.execute(
                         update(table)
                         .where(table.c.owner == owner, table.c.id == session_id)
@@ -130,6 +134,19 @@ class Sessions:
         async with self._database.reading() as connection:
             rows = (await connection.execute(query.order_by(table.c.created_at))).all()
         return [_session(row) for row in rows]
+
+
+def _left_at(owner: str, path: str, but: str) -> Delete:
+    """Return what forgets an owner's other session at a path, where its kernel has ended."""
+    ended = select(workloads.c.id).where(
+        or_(workloads.c.desired == "stopped", workloads.c.status.in_(("stopped", "failed")))
+    )
+    return delete(table).where(
+        table.c.owner == owner,
+        table.c.path == path,
+        table.c.id != but,
+        table.c.kernel_id.in_(ended),
+    )
 
 
 def _session(row: Row[Any]) -> Session:
