@@ -132,7 +132,7 @@ def test_a_kernel_that_does_not_start_is_told_with_its_reason(own_team: TeamServ
     code, checks = examined(own_team)
     assert code == 0
     assert checks["processes"]["verdict"] == "warning"
-    assert "the gateway 1 times (killed by SIGKILL)" in checks["processes"]["text"]
+    assert "the gateway once (killed by SIGKILL)" in checks["processes"]["text"]
 
 
 def test_a_trial_that_was_killed_is_cleaned_up_by_a_later_one(
